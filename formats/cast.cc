@@ -1,0 +1,140 @@
+#include "formats/cast.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cassert>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "formats/codec.h"
+#include "formats/kernels.h"
+
+namespace halfulp {
+namespace {
+
+constexpr int kBinary32Bias = 127;
+constexpr uint32_t kSignBit = 0x80000000;
+
+uint32_t binary32_bits(double x) { return std::bit_cast<uint32_t>(float(x)); }
+
+// Whether the branch-free step of formats/encoder.h covers this cast.
+bool is_fast(const Format& format, const Projection& projection) {
+  const Policies& policies = projection.policies;
+  const bool directed =
+      projection.rounding == Rounding::TowardPositive || projection.rounding == Rounding::TowardNegative;
+  const bool simple_signs = format.is_signed() || (policies.negative != NegativePolicy::ToNan && !directed);
+  const bool simple_nan = policies.nan != NanPolicy::Payload || format.nan != NanCodes::Ieee;
+  const bool has_subnormals = format.subnormals || format.exponent_bits == 0;
+  return fits_binary32(format) && format.min_exponent() + kBinary32Bias >= 1 && format.has_zero && has_subnormals &&
+         simple_signs && simple_nan;
+}
+
+Encoder make_encoder(const Format& format, const Projection& projection) {
+  Encoder e = {};
+  e.min_field = format.min_exponent() + kBinary32Bias;
+  e.mantissa_bits = format.mantissa_bits;
+  e.random_bits = projection.random_bits;
+  e.min_positive = binary32_bits(min_positive(format));
+  const bool saturates = projection.policies.overflow != Overflow::ToInfinity;
+  const bool is_sign_magnitude = format.encoding == Encoding::SignMagnitude;
+  if (format.encoding == Encoding::TwosComplement) e.code_mask = uint32_t((uint64_t{1} << format.bits()) - 1);
+  for (const bool negative : {false, true}) {
+    const double sign = negative ? -1.0 : 1.0;
+    const auto code_of = [&](double x) { return encode(format, projection, Real::of(x)); };
+    const auto value_of = [&](uint32_t code) { return binary32_bits(decode(format, code)); };
+    e.max_index[negative] = format.max_index(negative);
+    e.limit[negative] = binary32_bits(magnitude(format, e.max_index[negative] + !saturates));
+    e.overflow[negative] = code_of(sign * std::numeric_limits<double>::max());
+    e.infinity[negative] = code_of(sign * std::numeric_limits<double>::infinity());
+    e.nan[negative] = code_of(std::copysign(std::numeric_limits<double>::quiet_NaN(), sign));
+    e.zero_code[negative] = code_of(sign * 0.0);
+    e.overflow_value[negative] = value_of(e.overflow[negative]);
+    e.infinity_value[negative] = value_of(e.infinity[negative]);
+    e.nan_value[negative] = value_of(e.nan[negative]);
+    e.zero_value[negative] = value_of(e.zero_code[negative]);
+    e.sign_code[negative] = negative && is_sign_magnitude ? uint32_t{1} << (format.bits() - 1) : 0;
+    e.sign_value[negative] = negative && format.is_signed() ? kSignBit : 0;
+  }
+  if (!format.is_signed() && projection.policies.negative == NegativePolicy::ToZero) e.limit[1] = 0;
+  return e;
+}
+
+}  // namespace
+
+Caster::Caster(const Format& format, const Projection& projection)
+    : format_(format), projection_(projection), is_fast_(is_fast(format, projection)) {
+  if (is_stochastic(projection.rounding) &&
+      (projection.random_bits < 1 || projection.random_bits > kMaxRandomBits))
+    throw std::invalid_argument(fmt::format("random bits: {} takes 1 … {} of them, not {}", name(projection.rounding),
+                                            kMaxRandomBits, projection.random_bits));
+  if (is_fast_) encoder_ = make_encoder(format, projection);
+}
+
+uint32_t Caster::encode_reference(float x, uint32_t random) const {
+  return halfulp::encode(format_, projection_, Real::of(double(x)), random);
+}
+
+void Caster::round(std::span<const float> x, std::span<float> y, const RandomSite& site, uint32_t first_index) const {
+  assert(x.size() == y.size() && fits_binary32(format_));
+  if (is_fast_) {
+    const CastJob job{&encoder_, projection_.rounding, site, first_index};
+    HALFULP_DISPATCH(round_values, job, x.data(), y.data(), x.size());
+    return;
+  }
+  std::vector<uint32_t> codes(x.size());
+  encode<uint32_t>(x, codes, site, first_index);
+  decode<uint32_t>(format_, codes, y);
+}
+
+template <class Code>
+void Caster::encode(std::span<const float> x, std::span<Code> codes, const RandomSite& site,
+                    uint32_t first_index) const {
+  assert(x.size() == codes.size() && format_.bits() <= 8 * int(sizeof(Code)));
+  if (is_fast_) {
+    const CastJob job{&encoder_, projection_.rounding, site, first_index};
+    HALFULP_DISPATCH(encode_codes, job, x.data(), codes.data(), x.size());
+    return;
+  }
+  for (size_t i = 0; i < x.size(); ++i) {
+    const uint32_t random =
+        is_stochastic(projection_.rounding) ? random_bits(site, first_index + uint32_t(i), projection_.random_bits) : 0;
+    codes[i] = Code(encode_reference(x[i], random));
+  }
+}
+
+template void Caster::encode(std::span<const float>, std::span<uint8_t>, const RandomSite&, uint32_t) const;
+template void Caster::encode(std::span<const float>, std::span<uint16_t>, const RandomSite&, uint32_t) const;
+template void Caster::encode(std::span<const float>, std::span<uint32_t>, const RandomSite&, uint32_t) const;
+
+template <class Code>
+void decode(const Format& format, std::span<const Code> codes, std::span<float> values) {
+  assert(codes.size() == values.size() && fits_binary32(format));
+  for (size_t i = 0; i < codes.size(); ++i) values[i] = float(decode(format, uint32_t(codes[i])));
+}
+
+template void decode(const Format&, std::span<const uint8_t>, std::span<float>);
+template void decode(const Format&, std::span<const uint16_t>, std::span<float>);
+template void decode(const Format&, std::span<const uint32_t>, std::span<float>);
+
+bool scaled(const Encoder& encoder, int power, Encoder& result) {
+  result = encoder;
+  result.min_field += power;
+  const auto shift = [&](uint32_t& bits) {
+    if (bits == 0) return true;
+    const int field = int(bits >> 23 & 0xff) + power;
+    bits += uint32_t(power) << 23;
+    return field >= 1 && field <= 254;
+  };
+  // Infinities and NaNs stay what they are; only finite values move.
+  const auto shift_value = [&](uint32_t& bits) { return (bits & 0x7f800000) == 0x7f800000 || shift(bits); };
+  bool inside = result.min_field >= 1 && shift(result.min_positive);
+  for (int sign = 0; sign < 2; ++sign)
+    inside = inside && shift(result.limit[sign]) && shift_value(result.overflow_value[sign]) &&
+             shift_value(result.infinity_value[sign]) && shift_value(result.nan_value[sign]);
+  return inside;
+}
+
+}  // namespace halfulp

@@ -1,0 +1,206 @@
+#include "formats/codec.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+
+namespace halfulp {
+namespace {
+
+constexpr uint64_t kHalf = uint64_t{1} << 63;
+
+__extension__ using Uint128 = unsigned __int128;
+
+// A magnitude as a whole number of steps and the fraction nu of a step above it: nu = fraction / 2^64, plus less than
+// 2^-64 with `sticky`.
+struct Steps {
+  uint64_t whole;
+  uint64_t fraction;
+  bool sticky;
+};
+
+// `shift` bits of the significand are below the step.
+Steps split(uint64_t significand, bool sticky, int shift) {
+  assert(shift >= 1);
+  if (shift < 64) return {significand >> shift, significand << (64 - shift), sticky};
+  if (shift == 64) return {0, significand, sticky};
+  const int lost = std::min(shift - 64, 63);
+  const bool rest = shift - 64 > 63 || significand << (64 - lost) != 0;
+  return {0, shift - 64 > 63 ? 0 : significand >> lost, sticky || rest};
+}
+
+bool inexact(const Steps& x) { return x.fraction != 0 || x.sticky; }
+bool above_half(const Steps& x) { return x.fraction > kHalf || (x.fraction == kHalf && x.sticky); }
+bool tie(const Steps& x) { return x.fraction == kHalf && !x.sticky; }
+
+// floor(nu · 2^bits), bits <= 33.
+uint64_t leading_bits(const Steps& x, int bits) { return x.fraction >> (64 - bits); }
+
+bool rounds_up(const Projection& projection, const Steps& x, bool code_is_even, bool negative, uint32_t random) {
+  const int n = projection.random_bits;
+  switch (projection.rounding) {
+    case Rounding::TiesToEven: return above_half(x) || (tie(x) && !code_is_even);
+    case Rounding::TiesToAway: return above_half(x) || tie(x);
+    case Rounding::TowardZero: return false;
+    case Rounding::TowardPositive: return inexact(x) && !negative;
+    case Rounding::TowardNegative: return inexact(x) && negative;
+    case Rounding::ToOdd: return inexact(x) && code_is_even;
+    case Rounding::StochasticA: return leading_bits(x, n) + random >= uint64_t{1} << n;
+    case Rounding::StochasticB: return leading_bits(x, n + 1) + 2 * uint64_t{random} + 1 >= uint64_t{2} << n;
+    case Rounding::StochasticC: {
+      const uint64_t kept = leading_bits(x, n);
+      const Steps rest{kept, x.fraction << n, x.sticky};
+      const uint64_t nearest = kept + (above_half(rest) || (tie(rest) && kept % 2 == 1));
+      return nearest + random >= uint64_t{1} << n;
+    }
+  }
+  return false;
+}
+
+// Whether ToInfinity keeps an overflowed number finite.
+bool stays_finite(Rounding rounding, bool negative) {
+  return rounding == Rounding::TowardZero || (rounding == Rounding::TowardPositive && negative) ||
+         (rounding == Rounding::TowardNegative && !negative);
+}
+
+uint32_t with_sign(const Format& format, bool negative, uint32_t index) {
+  const uint32_t sign_bit = uint32_t{1} << (format.bits() - 1);
+  switch (format.encoding) {
+    case Encoding::Unsigned: return index;
+    case Encoding::SignMagnitude: return negative ? sign_bit | index : index;
+    case Encoding::TwosComplement: return (negative ? 0 - index : index) & (2 * sign_bit - 1);
+  }
+  return index;
+}
+
+uint32_t largest(const Format& format, bool negative) { return with_sign(format, negative, format.max_index(negative)); }
+
+uint32_t zero(const Format& format, const Policies& policies, bool negative) {
+  return with_sign(format, negative && policies.zero == ZeroPolicy::KeepSign && format.has_negative_zero(), 0);
+}
+
+uint32_t nan(const Format& format, const Policies& policies, bool negative, uint64_t payload) {
+  const uint32_t all = (uint32_t{1} << format.magnitude_bits()) - 1;
+  const bool keeps_sign = policies.nan == NanPolicy::KeepSign || policies.nan == NanPolicy::Payload;
+  switch (format.nan) {
+    case NanCodes::None: return largest(format, false);
+    case NanCodes::NegativeZero: return uint32_t{1} << format.magnitude_bits();
+    case NanCodes::Top: return with_sign(format, negative && keeps_sign, all);
+    case NanCodes::Ieee: break;
+  }
+  const uint32_t infinity = format.max_index() + 1;
+  const uint32_t quiet = infinity | uint32_t{1} << (format.mantissa_bits - 1);
+  switch (policies.nan) {
+    case NanPolicy::Canonical: return quiet;
+    case NanPolicy::KeepSign: return with_sign(format, negative, quiet);
+    case NanPolicy::AllOnes: return all;
+    case NanPolicy::Payload:
+      return with_sign(format, negative, quiet | uint32_t(payload >> (64 - format.mantissa_bits)));
+  }
+  return quiet;
+}
+
+// The code of infinity, or what stands for it.
+uint32_t infinity(const Format& format, const Policies& policies, bool negative) {
+  if (format.has_infinity) return with_sign(format, negative, format.max_index() + 1);
+  if (!format.has_nan()) return largest(format, negative);
+  // An overflow is not a NaN that was given: where NaNs have a sign, it carries the number's.
+  if (format.nan == NanCodes::Top) return with_sign(format, negative, (uint32_t{1} << format.magnitude_bits()) - 1);
+  return nan(format, policies, negative, 0);
+}
+
+uint32_t encode_finite(const Format& format, const Projection& projection, Real x, uint32_t random) {
+  const Policies& policies = projection.policies;
+
+  // 1. Far beyond the range every number fares as this one does.
+  const int beyond = max_exponent(format) + 2;
+  if (x.exponent > beyond) x = {.kind = x.kind, .negative = x.negative, .exponent = beyond, .significand = kHalf};
+
+  // 2. The step at this magnitude. An integer format has one step everywhere, and without subnormals the first step
+  //    reaches from zero to the smallest normal.
+  const int lowest = format.min_exponent();
+  const int exponent = format.exponent_bits == 0 ? lowest : std::max(x.exponent, lowest);
+  const bool flushed = !format.subnormals && format.has_zero && format.exponent_bits > 0 && x.exponent < lowest;
+  const int step_exponent = flushed ? lowest : exponent - format.mantissa_bits;
+  Steps steps = split(x.significand, x.sticky, 63 - (x.exponent - step_exponent));
+
+  // 3. Count codes from the smallest number, and round: a carry out of the mantissa lands in the exponent field by
+  //    itself. Without a zero nothing lies below the smallest number.
+  const uint64_t implicit = uint64_t{1} << format.mantissa_bits;
+  if (!format.has_zero && steps.whole < implicit) steps = {implicit, 0, false};
+  uint64_t index =
+      (uint64_t(exponent - lowest) << format.mantissa_bits) + steps.whole - (format.has_zero ? 0 : implicit);
+  if (rounds_up(projection, steps, index % 2 == 0, x.negative, random)) index += flushed ? implicit : 1;
+
+  // 4. What the range does not hold is for the overflow policy.
+  if (index == 0 && format.has_zero) return zero(format, policies, x.negative);
+  if (index <= format.max_index(x.negative)) return with_sign(format, x.negative, uint32_t(index));
+  const bool finite = policies.overflow != Overflow::ToInfinity || stays_finite(projection.rounding, x.negative);
+  return finite ? largest(format, x.negative) : infinity(format, policies, x.negative);
+}
+
+}  // namespace
+
+Real Real::of(double x) {
+  const uint64_t bits = std::bit_cast<uint64_t>(x);
+  const uint64_t fraction = bits << 12;
+  Real real{.negative = std::signbit(x)};
+  if (std::isnan(x)) {
+    real.kind = Kind::Nan;
+    real.significand = fraction;
+  } else if (std::isinf(x)) {
+    real.kind = Kind::Infinity;
+  } else if (x != 0) {
+    real.kind = Kind::Finite;
+    real.exponent = std::ilogb(x);
+    real.significand = uint64_t(std::ldexp(std::fabs(x), 63 - real.exponent));
+  }
+  return real;
+}
+
+Real Real::quotient(double x, double y) {
+  const Real a = of(x), b = of(y);
+  if (a.kind != Kind::Finite || b.kind != Kind::Finite) return of(x / y);
+  // Both significands have their highest bit set, so the quotient lies in (1/2, 2): 64 bits of it need 64 or 63 more.
+  const int shift = a.significand >= b.significand ? 63 : 64;
+  const Uint128 dividend = Uint128{a.significand} << shift;
+  return {.kind = Kind::Finite, .negative = a.negative != b.negative, .sticky = dividend % b.significand != 0,
+          .exponent = a.exponent - b.exponent + 63 - shift, .significand = uint64_t(dividend / b.significand)};
+}
+
+Real Real::scaled(int power) const {
+  Real real = *this;
+  real.exponent += power;
+  return real;
+}
+
+uint32_t encode(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
+  assert(!is_stochastic(projection.rounding) ||
+         (projection.random_bits >= 1 && projection.random_bits <= kMaxRandomBits &&
+          random < uint64_t{1} << projection.random_bits));
+  const Policies& policies = projection.policies;
+  if (x.kind == Real::Kind::Nan) return nan(format, policies, x.negative, x.significand);
+  Real number = x;
+  if (!format.is_signed() && x.negative) {
+    switch (policies.negative) {
+      case NegativePolicy::Absolute: number.negative = false; break;
+      case NegativePolicy::ToZero: number = Real{}; break;
+      case NegativePolicy::ToNan:
+        if (x.kind != Real::Kind::Zero) return nan(format, policies, false, 0);
+        number.negative = false;
+        break;
+    }
+  }
+  switch (number.kind) {
+    case Real::Kind::Zero: return zero(format, policies, number.negative);
+    case Real::Kind::Infinity:
+      return policies.overflow == Overflow::Saturate ? largest(format, number.negative)
+                                                     : infinity(format, policies, number.negative);
+    case Real::Kind::Finite: return encode_finite(format, projection, number, random);
+    case Real::Kind::Nan: break;
+  }
+  return nan(format, policies, number.negative, number.significand);
+}
+
+}  // namespace halfulp
