@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 
 namespace halfulp {
 namespace {
@@ -126,6 +128,7 @@ std::vector<RColumn> parse_r_object(std::string_view file, size_t at, std::span<
   rdata_set_read_handler(parser.get(), read_bytes);
   rdata_set_seek_handler(parser.get(), seek);
   rdata_set_update_handler(parser.get(), [](long, rdata_progress_handler, void*, void*) { return RDATA_OK; });
+  std::free(std::exchange(parser->io->io_ctx, nullptr));  // the default one, which old versions forget
   rdata_set_io_ctx(parser.get(), &object);
   rdata_set_value_label_handler(parser.get(), add_level);
   rdata_set_column_handler(parser.get(), add_column);

@@ -1,7 +1,8 @@
 // Readers for the file formats real data comes in: gzip, IDX, CSV and the data bases of R packages.
 //
 // They take the bytes of a file and its name. Bytes that are not such a file end in a std::runtime_error that names the
-// file, the position and what was expected there; nothing is read beyond the end.
+// file, the position and what was expected there; nothing is read beyond the end. Inside R objects that is librdata's
+// work, which may ask for much memory when lengths are wrong: give it files whose digest has been checked.
 #pragma once
 
 #include <cstdint>

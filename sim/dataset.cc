@@ -234,8 +234,9 @@ TabularData load_diamonds(const DatasetInfo& info) {
   const std::vector<RColumn> frame = find_r_data_frame(file.name, file.bytes, "carat");
   const auto column = [&](std::string_view name) -> const RColumn& {
     const auto found = std::find_if(frame.begin(), frame.end(), [&](const RColumn& c) { return c.name == name; });
-    if (found == frame.end() || found->values.empty())
-      throw std::runtime_error(fmt::format("{}: a column of numbers '{}' expected in diamonds", file.name, name));
+    const size_t rows = frame.front().values.size();
+    if (found == frame.end() || found->values.size() != rows)
+      throw std::runtime_error(fmt::format("{}: diamonds: {} numbers expected in column '{}'", file.name, rows, name));
     return *found;
   };
 
