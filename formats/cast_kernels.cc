@@ -7,7 +7,7 @@ namespace halfulp::HALFULP_ISA {
 namespace {
 
 // Elements whose random bits are drawn at once.
-constexpr size_t kChunk = 128;
+constexpr size_t kChunk = 256;
 
 [[gnu::always_inline]] inline uint32_t bits_of(float x) { return __builtin_bit_cast(uint32_t, x); }
 [[gnu::always_inline]] inline float float_of(uint32_t bits) { return __builtin_bit_cast(float, bits); }
@@ -22,33 +22,64 @@ template <Rounding R, class Code>
   code = Code(detail::encode_one<R>(e, bits_of(x), random));
 }
 
-// The random bits of elements first … first + count - 1, as random_bits() defines them, a draw at a time.
-[[gnu::always_inline]] inline void draw(const RandomSite& site, int bits, uint32_t first, size_t count,
-                                        uint32_t* random) {
-  const uint32_t width = uint32_t(random_field_bits(bits));
-  const uint32_t per_draw = 128 / width;
-  for (size_t i = 0; i < count;) {
-    const uint32_t index = first + uint32_t(i);
-    const PhiloxCounter words = random_words(site, index / per_draw);
-    for (uint32_t lane = index % per_draw; lane < per_draw && i < count; ++lane, ++i) {
-      const uint32_t offset = lane * width;
-      random[i] = words[offset / 32] >> offset % 32 << (32 - width) >> (32 - uint32_t(bits));
-    }
+// The random values of kChunk elements; the one asked for stands at offset, since draws serve whole groups.
+struct Draws {
+  uint32_t value[kChunk];
+  size_t offset;
+};
+
+// Random bits as random_bits() defines them, for a run of elements at once.
+template <uint32_t kWidth>
+void draw(const RandomSite& site, int bits, uint32_t first, Draws& draws) {
+  constexpr uint32_t kPerDraw = 128 / kWidth, kDraws = kChunk / kPerDraw, kPerWord = 32 / kWidth;
+  uint32_t words[4][kDraws];
+  for (uint32_t j = 0; j < kDraws; ++j) {
+    const PhiloxCounter drawn = random_words(site, first / kPerDraw + j);
+    words[0][j] = drawn.word[0];
+    words[1][j] = drawn.word[1];
+    words[2][j] = drawn.word[2];
+    words[3][j] = drawn.word[3];
+  }
+  for (uint32_t j = 0; j < kDraws; ++j)
+    for (uint32_t lane = 0; lane < kPerDraw; ++lane)
+      draws.value[j * kPerDraw + lane] =
+          words[lane / kPerWord][j] >> lane % kPerWord * kWidth << (32 - kWidth) >> (32 - uint32_t(bits));
+  draws.offset = first % kPerDraw;
+}
+
+void draw(const RandomSite& site, int bits, uint32_t first, Draws& draws) {
+  switch (random_field_bits(bits)) {
+    case 8: return draw<8>(site, bits, first, draws);
+    case 16: return draw<16>(site, bits, first, draws);
+    default: return draw<32>(site, bits, first, draws);
   }
 }
 
 template <Rounding R, class Result>
+void convert_all(const Encoder& encoder, const float* x, Result* y, size_t count) {
+  const Encoder e = encoder;
+  for (size_t i = 0; i < count; ++i) convert<R>(e, x[i], 0, y[i]);
+}
+
+template <Rounding R, class Result>
+void convert_all(const Encoder& encoder, const float* x, const uint32_t* random, Result* y, size_t count) {
+  const Encoder e = encoder;
+  for (size_t i = 0; i < count; ++i) convert<R>(e, x[i], random[i], y[i]);
+}
+
+template <Rounding R, class Result>
 void loop(const CastJob& job, const float* x, Result* y, size_t count) {
-  const Encoder e = *job.encoder;
   if constexpr (is_stochastic(R)) {
-    uint32_t random[kChunk];
-    for (size_t start = 0; start < count; start += kChunk) {
-      const size_t size = count - start < kChunk ? count - start : kChunk;
-      draw(job.site, e.random_bits, job.first_index + uint32_t(start), size, random);
-      for (size_t i = 0; i < size; ++i) convert<R>(e, x[start + i], random[i], y[start + i]);
+    Draws draws;
+    for (size_t start = 0; start < count;) {
+      draw(job.site, job.encoder->random_bits, job.first_index + uint32_t(start), draws);
+      const size_t room = kChunk - draws.offset;
+      const size_t size = count - start < room ? count - start : room;
+      convert_all<R>(*job.encoder, x + start, draws.value + draws.offset, y + start, size);
+      start += size;
     }
   } else {
-    for (size_t i = 0; i < count; ++i) convert<R>(e, x[i], 0, y[i]);
+    convert_all<R>(*job.encoder, x, y, count);
   }
 }
 
@@ -75,12 +106,12 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   const uint64_t lost = magnitude & 0x1fff'ffff;
   constexpr uint64_t kRebias = uint64_t{1023 - 127} << 23;
   constexpr uint64_t kSmallest = 0x0080'0001, kLargest = 0x7f7f'ffff;
-  uint64_t narrow = (magnitude >> 29 | (lost != 0 ? 1 : 0)) - kRebias;
-  narrow = magnitude >> 29 < kRebias + kSmallest ? kSmallest : narrow;
-  narrow = magnitude >> 29 > kRebias + kLargest ? kLargest : narrow;
-  narrow = magnitude == 0 ? 0 : narrow;
-  narrow = magnitude == 0x7ff0'0000'0000'0000 ? 0x7f80'0000 : narrow;
-  narrow = magnitude > 0x7ff0'0000'0000'0000 ? 0x7fc0'0000 : narrow;
+  uint64_t narrow = (magnitude >> 29 | uint64_t{lost != 0}) - kRebias;
+  narrow = detail::select(magnitude >> 29 < kRebias + kSmallest, kSmallest, narrow);
+  narrow = detail::select(magnitude >> 29 > kRebias + kLargest, kLargest, narrow);
+  narrow = detail::select(magnitude == 0, uint64_t{0}, narrow);
+  narrow = detail::select(magnitude == 0x7ff0'0000'0000'0000, uint64_t{0x7f80'0000}, narrow);
+  narrow = detail::select(magnitude > 0x7ff0'0000'0000'0000, uint64_t{0x7fc0'0000}, narrow);
   return float_of(uint32_t(bits >> 63 << 31 | narrow));
 }
 
