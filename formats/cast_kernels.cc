@@ -9,6 +9,8 @@ namespace {
 // Elements whose random bits are drawn at once.
 constexpr size_t kChunk = 256;
 
+constexpr uint32_t kMinNormalBits = 0x00800000, kInfinityBits = 0x7f800000;
+
 [[gnu::always_inline]] inline uint32_t bits_of(float x) { return __builtin_bit_cast(uint32_t, x); }
 [[gnu::always_inline]] inline float float_of(uint32_t bits) { return __builtin_bit_cast(float, bits); }
 
@@ -83,19 +85,26 @@ void loop(const CastJob& job, const float* x, Result* y, size_t count) {
   }
 }
 
+// Calls use.template operator()<R>() for the rounding at hand.
+template <class Use>
+[[gnu::always_inline]] inline auto with_rounding(Rounding rounding, Use use) {
+  switch (rounding) {
+    case Rounding::TiesToEven: return use.template operator()<Rounding::TiesToEven>();
+    case Rounding::TiesToAway: return use.template operator()<Rounding::TiesToAway>();
+    case Rounding::TowardZero: return use.template operator()<Rounding::TowardZero>();
+    case Rounding::TowardPositive: return use.template operator()<Rounding::TowardPositive>();
+    case Rounding::TowardNegative: return use.template operator()<Rounding::TowardNegative>();
+    case Rounding::ToOdd: return use.template operator()<Rounding::ToOdd>();
+    case Rounding::StochasticA: return use.template operator()<Rounding::StochasticA>();
+    case Rounding::StochasticB: return use.template operator()<Rounding::StochasticB>();
+    case Rounding::StochasticC: break;
+  }
+  return use.template operator()<Rounding::StochasticC>();
+}
+
 template <class Result>
 void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
-  switch (job.rounding) {
-    case Rounding::TiesToEven: return loop<Rounding::TiesToEven>(job, x, y, count);
-    case Rounding::TiesToAway: return loop<Rounding::TiesToAway>(job, x, y, count);
-    case Rounding::TowardZero: return loop<Rounding::TowardZero>(job, x, y, count);
-    case Rounding::TowardPositive: return loop<Rounding::TowardPositive>(job, x, y, count);
-    case Rounding::TowardNegative: return loop<Rounding::TowardNegative>(job, x, y, count);
-    case Rounding::ToOdd: return loop<Rounding::ToOdd>(job, x, y, count);
-    case Rounding::StochasticA: return loop<Rounding::StochasticA>(job, x, y, count);
-    case Rounding::StochasticB: return loop<Rounding::StochasticB>(job, x, y, count);
-    case Rounding::StochasticC: return loop<Rounding::StochasticC>(job, x, y, count);
-  }
+  with_rounding(job.rounding, [&]<Rounding R>() { loop<R>(job, x, y, count); });
 }
 
 // binary64 to binary32, to odd: the exact value when it fits, otherwise the neighbour whose last bit is 1. Magnitudes
@@ -115,6 +124,20 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   return float_of(uint32_t(bits >> 63 << 31 | narrow));
 }
 
+[[gnu::always_inline]] inline uint32_t amax_bits(const float* x, size_t count) {
+  uint32_t largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t magnitude = bits_of(x[i]) & 0x7fffffff;
+    largest = detail::select(magnitude > largest, magnitude, largest);
+  }
+  return largest;
+}
+
+[[gnu::always_inline]] inline void divide(const float* x, double numerator, double denominator, float* y,
+                                          size_t count) {
+  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominator);
+}
+
 }  // namespace
 
 void round_values(const CastJob& job, const float* x, float* y, size_t count) { choose_loop(job, x, y, count); }
@@ -128,21 +151,54 @@ void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t co
   choose_loop(job, x, codes, count);
 }
 
-uint32_t largest_magnitude(const float* x, size_t count) {
-  uint32_t largest = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t magnitude = bits_of(x[i]) & 0x7fffffff;
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  return largest;
-}
+uint32_t largest_magnitude(const float* x, size_t count) { return amax_bits(x, count); }
 
 void quotients(const float* x, double numerator, double denominator, float* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominator);
+  divide(x, numerator, denominator, y, count);
 }
 
 void multiply(const float* x, float factor, float* y, size_t count) {
   for (size_t i = 0; i < count; ++i) y[i] = x[i] * factor;
+}
+
+size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
+  return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
+    CastJob cast = job.cast;
+    size_t start = 0;
+    for (size_t size; start < count; start += size) {
+      size = count - start < job.block ? count - start : job.block;
+      const uint32_t amax = amax_bits(x + start, size);
+      if (amax < kMinNormalBits || amax >= kInfinityBits) break;
+      const int exponent = int((amax + job.carry) >> 23) - 127 - job.e_max;
+      Encoder moved = *job.cast.encoder;
+      if (exponent < -127 || exponent > 127 || !detail::scale_grid(moved, exponent)) break;
+      cast.encoder = &moved;
+      cast.first_index = job.cast.first_index + uint32_t(start);
+      loop<R>(cast, x + start, y + start, size);
+    }
+    return start;
+  });
+}
+
+size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
+  return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
+    CastJob cast = job.cast;
+    size_t start = 0;
+    for (size_t size; start < count; start += size) {
+      size = count - start < job.block ? count - start : job.block;
+      const uint32_t amax = amax_bits(x + start, size);
+      if (amax >= kInfinityBits) break;
+      const float wanted = narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
+      const float scale =
+          float_of(detail::round_one<Rounding::TiesToEven>(*job.scale_encoder, bits_of(wanted), 0));
+      if (scale == 0) break;
+      cast.first_index = job.cast.first_index + uint32_t(start);
+      divide(x + start, job.numerator, double(scale) * job.denominator, y + start, size);
+      loop<R>(cast, y + start, y + start, size);
+      for (size_t i = 0; i < size; ++i) y[start + i] *= scale;
+    }
+    return start;
+  });
 }
 
 }  // namespace halfulp::HALFULP_ISA

@@ -138,5 +138,27 @@ template <Rounding R>
   return select(magnitude > 0x7f800000, pick(e.nan_value, negative), value);
 }
 
+/// Adds `power` to the exponent of finite non-zero binary32 `bits`; false when it leaves the normal range.
+[[gnu::always_inline]] inline bool shift_exponent(uint32_t& bits, int power) {
+  const uint32_t field = bits >> 23 & 0xff;
+  const bool moves = (bits & 0x7fffffff) != 0 && field != 255;
+  const int moved = int(field) + power;
+  bits += select(moves, uint32_t(power) << 23, 0u);
+  return (!moves) | ((field >= 1) & (moved >= 1) & (moved <= 254));
+}
+
+/// Turns `e` into the same cast on the format's grid times 2^power. False where that grid leaves binary32's normal range.
+[[gnu::always_inline]] inline bool scale_grid(Encoder& e, int power) {
+  e.min_field += power;
+  bool inside = (e.min_field >= 1) & shift_exponent(e.min_positive, power);
+  for (int sign = 0; sign < 2; ++sign) {
+    inside &= shift_exponent(e.limit[sign], power);
+    inside &= shift_exponent(e.overflow_value[sign], power);
+    inside &= shift_exponent(e.infinity_value[sign], power);
+    inside &= shift_exponent(e.nan_value[sign], power);
+  }
+  return inside;
+}
+
 }  // namespace detail
 }  // namespace halfulp

@@ -18,6 +18,18 @@ struct CastJob {
   uint32_t first_index;  // of the first element, for its random bits
 };
 
+/// A row of blocks of `block` numbers each, the last one perhaps shorter.
+struct BlockJob {
+  CastJob cast;
+  size_t block;
+  // Power-of-two scales: 2^(field(bits(amax) + carry) - e_max), where field is binary32's exponent.
+  uint32_t carry;
+  int e_max;
+  // Other scales: scale = round(amax · max_scale / denominator), element = round(x · numerator / (scale · denominator)).
+  const Encoder* scale_encoder;
+  double max_scale, numerator, denominator;
+};
+
 #define HALFULP_DECLARE_KERNELS                                                              \
   void round_values(const CastJob& job, const float* x, float* y, size_t count);             \
   void encode_codes(const CastJob& job, const float* x, uint8_t* codes, size_t count);       \
@@ -27,7 +39,10 @@ struct CastJob {
   uint32_t largest_magnitude(const float* x, size_t count);                                  \
   /* y = x · numerator / denominator, rounded to odd so that a later rounding sees on which side of it x lies */ \
   void quotients(const float* x, double numerator, double denominator, float* y, size_t count); \
-  void multiply(const float* x, float factor, float* y, size_t count);
+  void multiply(const float* x, float factor, float* y, size_t count);                          \
+  /* Quantise blocks from the front of a row while amax and scale are ordinary; return how many numbers are done. */ \
+  size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* y, size_t count);    \
+  size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, size_t count);
 
 namespace portable {
 HALFULP_DECLARE_KERNELS
