@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <ostream>
 #include <span>
 #include <string>
 #include <vector>
@@ -136,6 +137,7 @@ std::vector<float> dense(const Function& f) {
 
 class ElementaryFunction : public testing::TestWithParam<Function> {};
 class ElementaryExhaustive : public testing::TestWithParam<Function> {};
+void PrintTo(const Function& f, std::ostream* out) { *out << f.name; }
 std::string function_name(const testing::TestParamInfo<Function>& info) { return info.param.name; }
 INSTANTIATE_TEST_SUITE_P(, ElementaryFunction, testing::ValuesIn(kFunctions), function_name);
 INSTANTIATE_TEST_SUITE_P(, ElementaryExhaustive, testing::ValuesIn(kFunctions), function_name);
