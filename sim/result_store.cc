@@ -96,7 +96,7 @@ const char* advice(int code) {
   }
 }
 
-/// A store that only this process can be reading, as a URI for SQLite.
+/// The URI of a file that SQLite takes as it is: no locks, no log.
 std::string immutable_uri(const std::string& file) {
   std::string uri = "file:";
   for (char c : file) c == '?' || c == '#' || c == '%' ? uri += fmt::format("%{:02x}", c) : uri += c;
@@ -168,9 +168,13 @@ class ResultStore::Database {
   void insert(const RunRecord& record);
 
  private:
+  int open(const std::string& file, int flags);
+  int open_for_reading(const std::filesystem::path& file);
   bool is_blank();
+  void create();
   void identify();
   void use_write_ahead_log();
+  void look_for_damage();
   RunRecord read(Statement& run, Statement& metrics);
   void write(const RunRecord& record);
 
@@ -265,53 +269,59 @@ class ResultStore::Database::Transaction {
 };
 
 ResultStore::Database::Database(const std::filesystem::path& path, StoreMode mode) : path_(path.string()) {
-  // absolute: SQLite gives the names "" and ":memory:" meanings of their own
-  const std::filesystem::path file = std::filesystem::absolute(path);
+  // a whole path: SQLite gives the names "" and ":memory:" meanings of their own
+  const std::filesystem::path file = std::filesystem::current_path() / path;
   const bool writing = mode == StoreMode::ReadWrite;
   const std::filesystem::path needed = writing && !std::filesystem::exists(file) ? file.parent_path() : file;
   if (access(needed.c_str(), writing ? R_OK | W_OK : R_OK) != 0)
     fail(fmt::format("cannot be opened for {} ({})", writing ? "writing" : "reading", std::strerror(errno)),
          SQLITE_CANTOPEN);
-
-  // reading a store in WAL mode makes files beside it; where that cannot be, nobody else can be writing it either
-  const bool immutable =
-      !writing && access(file.parent_path().c_str(), W_OK) != 0 && !std::filesystem::exists(file.string() + "-wal");
-
-  // readers too open for writing, where they may: the last to leave removes the write-ahead log
-  const int flags =
-      immutable ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE | (writing ? SQLITE_OPEN_CREATE : 0);
-  const std::string target = immutable ? immutable_uri(file.string()) : file.string();
-  const int opened = sqlite3_open_v2(target.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   try {
-    check(opened);
+    check(writing ? open(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) : open_for_reading(file));
     sqlite3_extended_result_codes(handle_, 1);
     sqlite3_busy_timeout(handle_, static_cast<int>(std::chrono::milliseconds(kBusyTimeout).count()));
-    if (writing && is_blank()) {
-      use_write_ahead_log();
-      Transaction transaction(*this);
-      if (is_blank()) {  // still: another process may have been faster
-        execute(kSchema);
-        execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplicationId, kSchemaVersion)
-                    .c_str());
-      }
-      transaction.commit();
-    }
+    if (writing && is_blank()) create();
     identify();
     if (writing) {
-      use_write_ahead_log();  // again: a copy made by other tools may have lost it
+      use_write_ahead_log();  // a copy made by another tool may have none
       execute("PRAGMA synchronous = FULL");
     } else {
       execute("PRAGMA query_only = ON");
     }
-
-    Statement damage(*this, "PRAGMA quick_check(1)");
-    damage.step();
-    if (const auto report = damage.get<std::string>(); report != "ok")
-      fail(report.substr(report.find('\n') + 1), SQLITE_CORRUPT);  // without the heading
+    look_for_damage();
   } catch (...) {
     sqlite3_close(handle_);
     throw;
   }
+}
+
+int ResultStore::Database::open(const std::string& file, int flags) {
+  return sqlite3_open_v2(file.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+}
+
+int ResultStore::Database::open_for_reading(const std::filesystem::path& file) {
+  // readers, too, make the files of the write-ahead log; where they may not, a store without a log is read as it is
+  if (access(file.parent_path().c_str(), W_OK) != 0 && !std::filesystem::exists(file.string() + "-wal"))
+    return open(immutable_uri(file.string()), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  // open for writing where that is allowed: the last to leave removes the log
+  return open(file.string(), SQLITE_OPEN_READWRITE);
+}
+
+void ResultStore::Database::create() {
+  use_write_ahead_log();
+  Transaction transaction(*this);
+  if (!is_blank()) return;  // another process was faster
+  execute(kSchema);
+  execute(fmt::format("PRAGMA application_id = {}", kApplicationId).c_str());
+  execute(fmt::format("PRAGMA user_version = {}", kSchemaVersion).c_str());
+  transaction.commit();
+}
+
+void ResultStore::Database::look_for_damage() {
+  Statement query(*this, "PRAGMA quick_check(1)");
+  query.step();
+  const auto report = query.get<std::string>();
+  if (report != "ok") fail(report.substr(report.find('\n') + 1), SQLITE_CORRUPT);  // without the heading
 }
 
 void ResultStore::Database::check(int code) const {
