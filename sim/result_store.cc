@@ -91,7 +91,7 @@ const char* advice(int code) {
     case SQLITE_BUSY: return "another process has kept it locked for a minute; end that process and start again";
     case SQLITE_NOTADB: return "this is not a result store; name another file";
     case SQLITE_CORRUPT:
-      return "it is damaged; use a copy, or save what is readable with the .recover command of sqlite3";
+      return "it is damaged: use a copy, or save what is readable with the .recover command of sqlite3";
     default: return "nothing was stored by this call; check the disk and start again";
   }
 }

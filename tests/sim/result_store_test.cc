@@ -530,6 +530,15 @@ TEST_F(ResultStoreTest, a_damaged_byte_is_an_error_or_harmless) {
   EXPECT_GT(errors, 200);
 }
 
+TEST_F(ResultStoreTest, a_damaged_table_is_reported_before_any_run_is_added) {
+  { ResultStore(store_).insert(record_of(1)); }
+  std::string bytes = contents(store_);
+  bytes.replace(4096, 4096, 4096, '\0');  // the second page, which opening alone has no need of
+  overwrite(store_, bytes);
+  for (StoreMode mode : {StoreMode::ReadWrite, StoreMode::ReadOnly})
+    expect_message(message_of([&] { ResultStore store(store_, mode); }), store_, "", "damaged");
+}
+
 TEST_F(ResultStoreTest, a_write_that_fails_stores_nothing_of_its_run) {
   const std::string stored = output_of_process([&](int out) {
     ResultStore store(store_);
