@@ -115,14 +115,20 @@ BlockFormat make_block_format(std::string_view text, std::optional<ScaleRule> ru
   if (!rule || std::ranges::find(allowed, *rule) == allowed.end()) {
     std::vector<std::string_view> spelled;
     for (ScaleRule each : allowed) spelled.push_back(name(each));
-    throw std::invalid_argument(fmt::format("block format '{}': {}; its scale rule is one of: {}", text,
-                                            rule ? fmt::format("not with scale rule '{}'", name(*rule))
-                                                 : std::string("its scale rule must be stated"),
-                                            fmt::join(spelled, ", ")));
+    throw std::invalid_argument(fmt::format(
+        "block format '{}': {}; its scale rule is one of: {}", text,
+        rule ? fmt::format("not with scale rule '{}'", name(*rule)) : std::string("its scale rule must be stated"),
+        fmt::join(spelled, ", ")));
   }
   const Shape blocks = shape.empty() ? Shape{row->rows, row->cols} : parse_shape(shape);
-  return {.name = row->name, .element = parse_format(row->element), .scale = scale, .rows = blocks.rows,
-          .cols = blocks.cols, .rule = *rule, .has_tensor_scale = row->has_tensor_scale, .source = row->source};
+  return {.name = row->name,
+          .element = parse_format(row->element),
+          .scale = scale,
+          .rows = blocks.rows,
+          .cols = blocks.cols,
+          .rule = *rule,
+          .has_tensor_scale = row->has_tensor_scale,
+          .source = row->source};
 }
 
 CastEvents& CastEvents::operator+=(const CastEvents& other) {
@@ -163,9 +169,9 @@ struct BlockQuantizer::Level {
 
 BlockQuantizer::BlockQuantizer(const BlockFormat& format, Rounding rounding, int random_bits)
     : format_(format),
-      caster_(format.element, {.rounding = rounding, .random_bits = random_bits,
-                               .policies = {.overflow = Overflow::Saturate}}),
-      scale_caster_(format.scale, {.policies = {.overflow = Overflow::Saturate}}),
+      caster_(format.element,
+              {.rounding = rounding, .random_bits = random_bits, .policies = {.overflow = Overflow::Saturate}}),
+      scale_caster_(format.scale, {.policies = {.overflow = Overflow::Saturate, .negative = NegativePolicy::Absolute}}),
       max_element_(max_finite(format.element)),
       max_scale_(max_finite(format.scale)) {
   assert(fits_binary32(format.element) && fits_binary32(format.scale));
@@ -175,17 +181,18 @@ BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x) const {
   if (!format_.has_tensor_scale) return {};
   const uint32_t bits = HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
   const float amax = std::bit_cast<float>(bits);
-  if (bits >= kInfinityBits)
-    return {.is_finite = false, .tensor_scale = std::numeric_limits<float>::quiet_NaN()};
+  if (bits >= kInfinityBits) return {.is_finite = false, .tensor_scale = std::numeric_limits<float>::quiet_NaN()};
   if (amax == 0) return {.is_zero = true};
   // Both products are exact: no format of the catalogue has that many significand bits.
-  return {.numerator = max_element_ * max_scale_, .denominator = amax,
+  return {.numerator = max_element_ * max_scale_,
+          .denominator = amax,
           .tensor_scale = float(amax / (max_element_ * max_scale_))};
 }
 
 uint32_t BlockQuantizer::scale_code(const Level& level, uint32_t amax_bits) const {
   const auto code_of = [&](const Real& x) { return encode(format_.scale, scale_caster_.projection(), x); };
-  if (!level.is_finite || amax_bits >= kInfinityBits) return code_of(Real::of(std::numeric_limits<double>::quiet_NaN()));
+  if (!level.is_finite || amax_bits >= kInfinityBits)
+    return code_of(Real::of(std::numeric_limits<double>::quiet_NaN()));
   const double amax = std::bit_cast<float>(amax_bits);
   if (amax == 0) return code_of(Real::of(0.0));
   if (format_.rule != ScaleRule::Nearest)
@@ -215,8 +222,7 @@ size_t BlockQuantizer::quantize_row_of_blocks(const Level& level, std::span<cons
                .max_scale = max_scale_,
                .numerator = level.numerator,
                .denominator = level.denominator};
-  if (is_power_of_two())
-    return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
+  if (is_power_of_two()) return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
   if (!level.is_finite || level.is_zero || !format_.has_tensor_scale || !fast_quotients() ||
       job.scale_encoder == nullptr)
     return 0;
@@ -250,9 +256,8 @@ void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, s
   }
   for (size_t i = 0; i < x.size(); ++i) {
     const Real quotient = Real::quotient(x[i] * level.numerator, scale * level.denominator);
-    const uint32_t random = is_stochastic(projection.rounding)
-                                ? random_bits(site, first_index + uint32_t(i), projection.random_bits)
-                                : 0;
+    const uint32_t random =
+        is_stochastic(projection.rounding) ? random_bits(site, first_index + uint32_t(i), projection.random_bits) : 0;
     values[i] = float(decode(format_.element, encode(format_.element, projection, quotient, random)) * scale);
   }
 }

@@ -33,7 +33,7 @@ struct BlockFormat {
   FormatName name;
   Format element;
   Format scale;
-  int rows, cols;         // of a block; along a row of the array and across rows. 0: all there are
+  int rows, cols;  // of a block; along a row of the array and across rows. 0: all there are
   ScaleRule rule;
   bool has_tensor_scale;  // amax of the whole array / (max element · max scale), as binary32
   std::string_view source;

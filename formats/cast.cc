@@ -66,8 +66,7 @@ Encoder make_encoder(const Format& format, const Projection& projection) {
 
 Caster::Caster(const Format& format, const Projection& projection)
     : format_(format), projection_(projection), is_fast_(is_fast(format, projection)) {
-  if (is_stochastic(projection.rounding) &&
-      (projection.random_bits < 1 || projection.random_bits > kMaxRandomBits))
+  if (is_stochastic(projection.rounding) && (projection.random_bits < 1 || projection.random_bits > kMaxRandomBits))
     throw std::invalid_argument(fmt::format("random bits: {} takes 1 … {} of them, not {}", name(projection.rounding),
                                             kMaxRandomBits, projection.random_bits));
   if (is_fast_) encoder_ = make_encoder(format, projection);

@@ -14,7 +14,6 @@ constexpr uint32_t kMinNormalBits = 0x00800000, kInfinityBits = 0x7f800000;
 [[gnu::always_inline]] inline uint32_t bits_of(float x) { return __builtin_bit_cast(uint32_t, x); }
 [[gnu::always_inline]] inline float float_of(uint32_t bits) { return __builtin_bit_cast(float, bits); }
 
-
 template <Rounding R>
 [[gnu::always_inline]] inline void convert(const Encoder& e, float x, uint32_t random, float& y) {
   y = float_of(detail::round_one<R>(e, bits_of(x), random));
@@ -24,38 +23,54 @@ template <Rounding R, class Code>
   code = Code(detail::encode_one<R>(e, bits_of(x), random));
 }
 
-// The random values of kChunk elements; the one asked for stands at offset, since draws serve whole groups.
-struct Draws {
-  uint32_t value[kChunk];
-  size_t offset;
+// The random bits of a run of elements, as random_bits() defines them, a window of whole draws at a time.
+class RandomRun {
+ public:
+  RandomRun(const RandomSite& site, int bits) : site_(site), bits_(bits) {}
+
+  // Where the values of elements first … first + count - 1 stand, with count cut to what the window holds.
+  const uint32_t* get(uint32_t first, size_t& count) {
+    if (first - window_ >= filled_) fill(first);
+    const size_t offset = first - window_;
+    count = count < filled_ - offset ? count : filled_ - offset;
+    return values_ + offset;
+  }
+
+ private:
+  template <uint32_t kWidth>
+  void fill_fields(uint32_t first) {
+    constexpr uint32_t kPerDraw = 128 / kWidth, kDraws = kChunk / kPerDraw, kPerWord = 32 / kWidth;
+    const RandomSite site = site_;
+    uint32_t words[4][kDraws];
+    for (uint32_t j = 0; j < kDraws; ++j) {
+      const PhiloxCounter drawn = random_words(site, first / kPerDraw + j);
+      words[0][j] = drawn.word[0];
+      words[1][j] = drawn.word[1];
+      words[2][j] = drawn.word[2];
+      words[3][j] = drawn.word[3];
+    }
+    const uint32_t shift = 32 - uint32_t(bits_);
+    for (uint32_t j = 0; j < kDraws; ++j)
+      for (uint32_t lane = 0; lane < kPerDraw; ++lane)
+        values_[j * kPerDraw + lane] = words[lane / kPerWord][j] >> lane % kPerWord * kWidth << (32 - kWidth) >> shift;
+    window_ = first - first % kPerDraw;
+    filled_ = kChunk;
+  }
+
+  void fill(uint32_t first) {
+    switch (random_field_bits(bits_)) {
+      case 8: return fill_fields<8>(first);
+      case 16: return fill_fields<16>(first);
+      default: return fill_fields<32>(first);
+    }
+  }
+
+  RandomSite site_;
+  int bits_;
+  uint32_t window_ = 0;
+  size_t filled_ = 0;
+  uint32_t values_[kChunk];
 };
-
-// Random bits as random_bits() defines them, for a run of elements at once.
-template <uint32_t kWidth>
-void draw(const RandomSite& site, int bits, uint32_t first, Draws& draws) {
-  constexpr uint32_t kPerDraw = 128 / kWidth, kDraws = kChunk / kPerDraw, kPerWord = 32 / kWidth;
-  uint32_t words[4][kDraws];
-  for (uint32_t j = 0; j < kDraws; ++j) {
-    const PhiloxCounter drawn = random_words(site, first / kPerDraw + j);
-    words[0][j] = drawn.word[0];
-    words[1][j] = drawn.word[1];
-    words[2][j] = drawn.word[2];
-    words[3][j] = drawn.word[3];
-  }
-  for (uint32_t j = 0; j < kDraws; ++j)
-    for (uint32_t lane = 0; lane < kPerDraw; ++lane)
-      draws.value[j * kPerDraw + lane] =
-          words[lane / kPerWord][j] >> lane % kPerWord * kWidth << (32 - kWidth) >> (32 - uint32_t(bits));
-  draws.offset = first % kPerDraw;
-}
-
-void draw(const RandomSite& site, int bits, uint32_t first, Draws& draws) {
-  switch (random_field_bits(bits)) {
-    case 8: return draw<8>(site, bits, first, draws);
-    case 16: return draw<16>(site, bits, first, draws);
-    default: return draw<32>(site, bits, first, draws);
-  }
-}
 
 template <Rounding R, class Result>
 void convert_all(const Encoder& encoder, const float* x, Result* y, size_t count) {
@@ -69,19 +84,17 @@ void convert_all(const Encoder& encoder, const float* x, const uint32_t* random,
   for (size_t i = 0; i < count; ++i) convert<R>(e, x[i], random[i], y[i]);
 }
 
+// Converts x[0 … count), whose random bits are those of elements first, first + 1, ….
 template <Rounding R, class Result>
-void loop(const CastJob& job, const float* x, Result* y, size_t count) {
+void loop(const Encoder& e, RandomRun& random, uint32_t first, const float* x, Result* y, size_t count) {
   if constexpr (is_stochastic(R)) {
-    Draws draws;
-    for (size_t start = 0; start < count;) {
-      draw(job.site, job.encoder->random_bits, job.first_index + uint32_t(start), draws);
-      const size_t room = kChunk - draws.offset;
-      const size_t size = count - start < room ? count - start : room;
-      convert_all<R>(*job.encoder, x + start, draws.value + draws.offset, y + start, size);
-      start += size;
+    for (size_t start = 0, size; start < count; start += size) {
+      size = count - start;
+      const uint32_t* values = random.get(first + uint32_t(start), size);
+      convert_all<R>(e, x + start, values, y + start, size);
     }
   } else {
-    convert_all<R>(*job.encoder, x, y, count);
+    convert_all<R>(e, x, y, count);
   }
 }
 
@@ -104,7 +117,8 @@ template <class Use>
 
 template <class Result>
 void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
-  with_rounding(job.rounding, [&]<Rounding R>() { loop<R>(job, x, y, count); });
+  RandomRun random(job.site, job.encoder->random_bits);
+  with_rounding(job.rounding, [&]<Rounding R>() { loop<R>(*job.encoder, random, job.first_index, x, y, count); });
 }
 
 // binary64 to binary32, to odd: the exact value when it fits, otherwise the neighbour whose last bit is 1. Magnitudes
@@ -133,11 +147,6 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   return largest;
 }
 
-[[gnu::always_inline]] inline void divide(const float* x, double numerator, double denominator, float* y,
-                                          size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominator);
-}
-
 }  // namespace
 
 void round_values(const CastJob& job, const float* x, float* y, size_t count) { choose_loop(job, x, y, count); }
@@ -154,7 +163,7 @@ void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t co
 uint32_t largest_magnitude(const float* x, size_t count) { return amax_bits(x, count); }
 
 void quotients(const float* x, double numerator, double denominator, float* y, size_t count) {
-  divide(x, numerator, denominator, y, count);
+  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominator);
 }
 
 void multiply(const float* x, float factor, float* y, size_t count) {
@@ -162,8 +171,8 @@ void multiply(const float* x, float factor, float* y, size_t count) {
 }
 
 size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
+  RandomRun random(job.cast.site, job.cast.encoder->random_bits);
   return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
-    CastJob cast = job.cast;
     size_t start = 0;
     for (size_t size; start < count; start += size) {
       size = count - start < job.block ? count - start : job.block;
@@ -172,30 +181,42 @@ size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* 
       const int exponent = int((amax + job.carry) >> 23) - 127 - job.e_max;
       Encoder moved = *job.cast.encoder;
       if (exponent < -127 || exponent > 127 || !detail::scale_grid(moved, exponent)) break;
-      cast.encoder = &moved;
-      cast.first_index = job.cast.first_index + uint32_t(start);
-      loop<R>(cast, x + start, y + start, size);
+      loop<R>(moved, random, job.cast.first_index + uint32_t(start), x + start, y + start, size);
     }
     return start;
   });
 }
 
 size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
+  if (job.block > kChunk) return 0;
+  RandomRun random(job.cast.site, job.cast.encoder->random_bits);
   return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
-    CastJob cast = job.cast;
+    const double numerator = job.numerator;
+    double denominators[kChunk];
+    float scales[kChunk];
     size_t start = 0;
-    for (size_t size; start < count; start += size) {
-      size = count - start < job.block ? count - start : job.block;
-      const uint32_t amax = amax_bits(x + start, size);
-      if (amax >= kInfinityBits) break;
-      const float wanted = narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
-      const float scale =
-          float_of(detail::round_one<Rounding::TiesToEven>(*job.scale_encoder, bits_of(wanted), 0));
-      if (scale == 0) break;
-      cast.first_index = job.cast.first_index + uint32_t(start);
-      divide(x + start, job.numerator, double(scale) * job.denominator, y + start, size);
-      loop<R>(cast, y + start, y + start, size);
-      for (size_t i = 0; i < size; ++i) y[start + i] *= scale;
+    for (bool ordinary = true; ordinary && start < count;) {
+      // the scales of as many blocks as a chunk holds
+      size_t size = 0;
+      while (ordinary && size + job.block <= kChunk && start + size < count) {
+        const size_t rest = count - start - size;
+        const size_t width = rest < job.block ? rest : job.block;
+        const uint32_t amax = amax_bits(x + start + size, width);
+        const float wanted = narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
+        const float scale = float_of(detail::round_one<Rounding::TiesToEven>(*job.scale_encoder, bits_of(wanted), 0));
+        ordinary = amax < kInfinityBits && scale != 0;
+        if (!ordinary) break;
+        for (size_t i = 0; i < width; ++i) denominators[size + i] = double(scale) * job.denominator;
+        for (size_t i = 0; i < width; ++i) scales[size + i] = scale;
+        size += width;
+      }
+      // and their elements
+      const float* in = x + start;
+      float* out = y + start;
+      for (size_t i = 0; i < size; ++i) out[i] = narrow_to_odd(double(in[i]) * numerator / denominators[i]);
+      loop<R>(*job.cast.encoder, random, job.cast.first_index + uint32_t(start), out, out, size);
+      for (size_t i = 0; i < size; ++i) out[i] *= scales[i];
+      start += size;
     }
     return start;
   });

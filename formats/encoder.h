@@ -10,21 +10,21 @@ namespace halfulp {
 
 /// The fast cast of binary32 numbers to one format under one projection. Pairs are indexed by the number's sign.
 struct Encoder {
-  int min_field;            // binary32 exponent field of the format's smallest normal
-  int mantissa_bits;        // M of the format
-  int random_bits;          // N of the stochastic modes
-  uint32_t limit[2];        // binary32 bits: larger magnitudes round as this one does
-  uint32_t max_index[2];    // indices above are overflow (see Format::max_index)
-  uint32_t min_positive;    // binary32 bits of the format's smallest positive number
-  uint32_t overflow[2];     // code of an overflowed number
-  uint32_t infinity[2];     // code of an infinity
-  uint32_t nan[2];          // code of a NaN
+  int min_field;          // binary32 exponent field of the format's smallest normal
+  int mantissa_bits;      // M of the format
+  int random_bits;        // N of the stochastic modes
+  uint32_t limit[2];      // binary32 bits: larger magnitudes round as this one does
+  uint32_t max_index[2];  // indices above are overflow (see Format::max_index)
+  uint32_t min_positive;  // binary32 bits of the format's smallest positive number
+  uint32_t overflow[2];   // code of an overflowed number
+  uint32_t infinity[2];   // code of an infinity
+  uint32_t nan[2];        // code of a NaN
   uint32_t overflow_value[2], infinity_value[2], nan_value[2];  // binary32 bits of what those codes decode to
-  uint32_t sign_code[2];    // what the sign adds to the code of a non-zero magnitude (sign-magnitude)
-  uint32_t zero_code[2];    // code of a result that is zero
-  uint32_t zero_value[2];   // binary32 bits of it
-  uint32_t code_mask;       // two's complement: the code's bits; otherwise 0
-  uint32_t sign_value[2];   // binary32 sign bit of the decoded result
+  uint32_t sign_code[2];   // what the sign adds to the code of a non-zero magnitude (sign-magnitude)
+  uint32_t zero_code[2];   // code of a result that is zero
+  uint32_t zero_value[2];  // binary32 bits of it
+  uint32_t code_mask;      // two's complement: the code's bits; otherwise 0
+  uint32_t sign_value[2];  // binary32 sign bit of the decoded result
 };
 
 namespace detail {
@@ -147,7 +147,8 @@ template <Rounding R>
   return (!moves) | ((field >= 1) & (moved >= 1) & (moved <= 254));
 }
 
-/// Turns `e` into the same cast on the format's grid times 2^power. False where that grid leaves binary32's normal range.
+/// Turns `e` into the same cast on the format's grid times 2^power. False where that grid leaves binary32's normal
+/// range.
 [[gnu::always_inline]] inline bool scale_grid(Encoder& e, int power) {
   e.min_field += power;
   bool inside = (e.min_field >= 1) & shift_exponent(e.min_positive, power);
