@@ -1,9 +1,9 @@
 // Definition and order of the products: sim/gemm.h. The portable copy is that definition, written down.
 //
 // The vector copies keep it by giving every output its own lane: a tile of C stays in registers while t ascends, and
-// each step is one fma per vector, a broadcast element of `a` times a vector of `b`. For that, `b` is packed into panels:
-// kPanel rows of b wide, t-major, so that a step reads one contiguous line. Deep products are cut along k only between
-// fmas; the tile then continues from the C it stored, which costs no bit.
+// each step is one fma per vector, a broadcast element of `a` times a vector of `b`. For that, `b` is packed into
+// panels: kPanel rows of b wide, t-major, so that a step reads one contiguous line. Deep products are cut along k only
+// between fmas; the tile then continues from the C it stored, which costs no bit.
 #include "sim/gemm_kernels.h"
 
 #include <cmath>
@@ -25,8 +25,7 @@ namespace {
 using Vector = __m512;
 using Mask = __mmask16;
 constexpr int kLanes = 16;
-constexpr int kRows = 14;   // of C per tile: 28 sums, 2 vectors of b and 1 of a fill 31 of 32 registers
-constexpr int kVectors = 2;
+constexpr int kRows = 14;  // of C per tile: 28 sums, 2 vectors of b and 1 of a fill 31 of 32 registers
 constexpr Mask kAll = 0xffff;
 
 Mask first(int lanes) { return Mask((1u << lanes) - 1); }
@@ -43,12 +42,13 @@ Vector canonical(Vector x) {
   return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), nan);
 }
 
-// Four columns of rows i, i + 4, i + 8, i + 12: one 128-bit group each.
-Vector load_groups(const float* in, std::ptrdiff_t stride) {
-  Vector x = _mm512_castps128_ps512(_mm_loadu_ps(in));
-  x = _mm512_insertf32x4(x, _mm_loadu_ps(in + 4 * stride), 1);
-  x = _mm512_insertf32x4(x, _mm_loadu_ps(in + 8 * stride), 2);
-  return _mm512_insertf32x4(x, _mm_loadu_ps(in + 12 * stride), 3);
+// Columns j … j + 3 of rows i, i + 4, i + 8, i + 12: one 128-bit group each.
+template <class Row>
+Vector load_groups(Row row, int i, int j) {
+  Vector x = _mm512_castps128_ps512(_mm_loadu_ps(row(i) + j));
+  x = _mm512_insertf32x4(x, _mm_loadu_ps(row(i + 4) + j), 1);
+  x = _mm512_insertf32x4(x, _mm_loadu_ps(row(i + 8) + j), 2);
+  return _mm512_insertf32x4(x, _mm_loadu_ps(row(i + 12) + j), 3);
 }
 
 // the zero-masking forms with a full mask: g++ 12 takes the plain ones for a use of an uninitialised register
@@ -62,8 +62,7 @@ Vector high_halves(Vector a, Vector b) { return _mm512_maskz_shuffle_ps(kAll, a,
 using Vector = __m256;
 using Mask = __m256i;
 constexpr int kLanes = 8;
-constexpr int kRows = 6;    // of C per tile: 12 sums, 2 vectors of b and 1 of a fill 15 of 16 registers
-constexpr int kVectors = 2;
+constexpr int kRows = 6;  // of C per tile: 12 sums, 2 vectors of b and 1 of a fill 15 of 16 registers
 
 Mask first(int lanes) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -81,9 +80,10 @@ Vector canonical(Vector x) {
   return _mm256_blendv_ps(x, nan, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
 }
 
-// Four columns of rows i, i + 4: one 128-bit group each.
-Vector load_groups(const float* in, std::ptrdiff_t stride) {
-  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(in)), _mm_loadu_ps(in + 4 * stride), 1);
+// Columns j … j + 3 of rows i, i + 4: one 128-bit group each.
+template <class Row>
+Vector load_groups(Row row, int i, int j) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row(i) + j)), _mm_loadu_ps(row(i + 4) + j), 1);
 }
 
 Vector low_pairs(Vector a, Vector b) { return _mm256_unpacklo_ps(a, b); }
@@ -93,30 +93,28 @@ Vector high_halves(Vector a, Vector b) { return _mm256_shuffle_ps(a, b, 0xee); }
 
 #endif
 
-constexpr int kPanel = kVectors * kLanes;
-constexpr int kDepth = 256;  // terms of a panel: with kRows rows of a it fits in L1
-constexpr int kColumns = int(kGemmWorkspace) / kDepth;
+constexpr int kPanel = 2 * kLanes;                      // rows of b side by side in a panel
+constexpr int kDepth = 256;                             // terms of a panel: with kRows rows of a it fits in L1
+constexpr int kColumns = int(kGemmWorkspace) / kDepth;  // rows of b packed at a time
 static_assert(kColumns % kPanel == 0);
-constexpr int kBlock = 64;                                   // rows that a transpose turns together: whole lines out
+constexpr int kBlock = 64;  // rows transposed together, so that output lines are written whole
 
 int smaller(int a, int b) { return a < b ? a : b; }
 int ceil_divide(int a, int b) { return a / b + (a % b != 0); }
 
 // Part `index` of `parts` nearly equal parts of `count` begins here.
-int part(int count, int parts, int index) {
-  return count / parts * index + smaller(index, count % parts);
-}
+int part(int count, int parts, int index) { return count / parts * index + smaller(index, count % parts); }
 
 // ---- transposes ----
 
-// A full kLanes x kLanes tile. Loading by groups leaves 4 x 4 transposes inside the groups, two shuffles per vector.
-void transpose_tile(const float* in, std::ptrdiff_t in_stride, float* out, std::ptrdiff_t out_stride) {
+// A kLanes x kLanes tile whose row i begins at row(i). Loading by groups leaves 4 x 4 transposes inside the groups, two
+// shuffles per vector.
+template <class Row>
+void transpose_tile(Row row, float* out, std::ptrdiff_t out_stride) {
 #pragma GCC unroll 4
   for (int j = 0; j < kLanes; j += 4) {
-    const Vector row0 = load_groups(in + j, in_stride);
-    const Vector row1 = load_groups(in + j + in_stride, in_stride);
-    const Vector row2 = load_groups(in + j + 2 * in_stride, in_stride);
-    const Vector row3 = load_groups(in + j + 3 * in_stride, in_stride);
+    const Vector row0 = load_groups(row, 0, j), row1 = load_groups(row, 1, j);
+    const Vector row2 = load_groups(row, 2, j), row3 = load_groups(row, 3, j);
     const Vector low01 = low_pairs(row0, row1), high01 = high_pairs(row0, row1);
     const Vector low23 = low_pairs(row2, row3), high23 = high_pairs(row2, row3);
     store(out + j * out_stride, low_halves(low01, low23));
@@ -124,6 +122,15 @@ void transpose_tile(const float* in, std::ptrdiff_t in_stride, float* out, std::
     store(out + (j + 2) * out_stride, low_halves(high01, high23));
     store(out + (j + 3) * out_stride, high_halves(high01, high23));
   }
+}
+
+void transpose_tile(const float* in, std::ptrdiff_t in_stride, float* out, std::ptrdiff_t out_stride) {
+  transpose_tile([=](int i) { return in + i * in_stride; }, out, out_stride);
+}
+
+// As above where only `rows` rows exist: the lanes beyond them repeat the last one.
+void transpose_low_tile(const float* in, std::ptrdiff_t in_stride, float* out, std::ptrdiff_t out_stride, int rows) {
+  transpose_tile([=](int i) { return in + smaller(i, rows - 1) * in_stride; }, out, out_stride);
 }
 
 // rows x columns of a tile; `stored` lanes of each output line are written, those beyond `rows` with zeros.
@@ -138,32 +145,36 @@ void transpose_ragged_tile(const float* in, std::ptrdiff_t in_stride, float* out
   for (int j = 0; j < columns; ++j) store(out + j * out_stride, load(turned + j * kLanes), out_mask);
 }
 
-// Packs `depth` terms of `columns` rows of b, which lie `k` apart, into a panel `width` lanes wide; the lanes that no
-// row fills hold zeros.
+// Packs `depth` terms of `columns` rows of b, which lie `k` apart, into a panel `width` lanes wide. What the lanes
+// beyond `columns` hold is never stored; it is data or zeros, so that it costs no more than data does.
 void pack(const float* b, std::ptrdiff_t k, int columns, int depth, float* panel, int width) {
   for (int j = 0; j < width; j += kLanes) {
-    const int rows = smaller(kLanes, columns - j);
+    const int rows = smaller(kLanes, columns - j), full = depth / kLanes * kLanes;
     const float* in = b + j * k;
     float* out = panel + j;
-    int t = 0;
-    if (rows == kLanes)
-      for (; t + kLanes <= depth; t += kLanes) transpose_tile(in + t, k, out + t * std::ptrdiff_t{width}, width);
-    for (; t < depth; t += kLanes)
-      transpose_ragged_tile(in + t, k, out + t * std::ptrdiff_t{width}, width, rows, smaller(kLanes, depth - t), kLanes);
+    for (int t = 0; t < full; t += kLanes) {
+      float* to = out + t * std::ptrdiff_t{width};
+      if (rows == kLanes)
+        transpose_tile(in + t, k, to, width);
+      else
+        transpose_low_tile(in + t, k, to, width, rows);
+    }
+    if (full < depth)
+      transpose_ragged_tile(in + full, k, out + full * std::ptrdiff_t{width}, width, rows, depth - full, kLanes);
   }
 }
 
 // ---- products ----
 
 struct TileWork {
-  const float* a;         // first row of the tile, first term
+  const float* a;  // first row of the tile, first term
   std::ptrdiff_t a_stride;
   const float* panel;
   float* c;
   std::ptrdiff_t c_stride;
   int depth;
-  bool from_c;            // the chains continue from c, not from +0
-  int last_lanes;         // lanes in use in the last vector of each row
+  bool from_c;     // the chains continue from c, not from +0
+  int last_lanes;  // lanes in use in the last vector of each row
 };
 
 template <int rows, int vectors>
@@ -198,8 +209,10 @@ void multiply_tile(const TileWork& work) {
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; ++v) {
       float* c = work.c + i * c_stride + v * kLanes;
-      if (v == vectors - 1) store(c, canonical(sum[i][v]), last);
-      else store(c, canonical(sum[i][v]));
+      if (v == vectors - 1)
+        store(c, canonical(sum[i][v]), last);
+      else
+        store(c, canonical(sum[i][v]));
     }
 }
 
@@ -253,8 +266,10 @@ void transpose(const float* in, float* out, int rows, int columns) {
         const float* from = in + std::ptrdiff_t{i} * columns + j;
         float* to = out + std::ptrdiff_t{j} * rows + i;
         const int height = smaller(kLanes, rows - i), width = smaller(kLanes, columns - j);
-        if (height == kLanes && width == kLanes) transpose_tile(from, columns, to, rows);
-        else transpose_ragged_tile(from, columns, to, rows, height, width, height);
+        if (height == kLanes && width == kLanes)
+          transpose_tile(from, columns, to, rows);
+        else
+          transpose_ragged_tile(from, columns, to, rows, height, width, height);
       }
 }
 

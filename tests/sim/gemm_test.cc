@@ -50,9 +50,9 @@ struct Copy {
 // The copies this machine can run: the active one and the lesser ones.
 std::vector<Copy> copies() {
   std::vector<Copy> found;
-  for (const Copy& copy : {Copy{Isa::Portable, portable::gemm, portable::transpose},
-                           Copy{Isa::Avx2, avx2::gemm, avx2::transpose},
-                           Copy{Isa::Avx512, avx512::gemm, avx512::transpose}})
+  for (const Copy& copy :
+       {Copy{Isa::Portable, portable::gemm, portable::transpose}, Copy{Isa::Avx2, avx2::gemm, avx2::transpose},
+        Copy{Isa::Avx512, avx512::gemm, avx512::transpose}})
     if (copy.isa <= active_isa()) found.push_back(copy);
   return found;
 }
@@ -68,8 +68,9 @@ float any_float(uint32_t word) { return std::bit_cast<float>(word); }
 // Mostly what a kernel could get wrong, and large terms of both signs that cancel.
 float special(uint32_t word) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  constexpr float values[] = {0.0f,     -0.0f,    1.0f,      -1.0f,     0x1p-149f, -0x1p-149f, 0x1.8p-127f, -0x1p-126f,
-                              0x1p24f,  -0x1p24f, 0x1p-24f,  0x1.fp60f, -0x1.fp60f, 0x1p-75f,  0x1.fffffep63f, -0x1p64f};
+  constexpr float values[] = {0.0f,        -0.0f,      1.0f,           -1.0f,    0x1p-149f, -0x1p-149f,
+                              0x1.8p-127f, -0x1p-126f, 0x1p24f,        -0x1p24f, 0x1p-24f,  0x1.fp60f,
+                              -0x1.fp60f,  0x1p-75f,   0x1.fffffep63f, -0x1p64f};
   if (word % 1024 == 0) return kInfinity;
   if (word % 1024 == 1) return -kInfinity;
   if (word % 1024 == 2) return std::bit_cast<float>(0xffc12345);
@@ -145,8 +146,18 @@ TEST(Gemm, is_one_ascending_fma_chain_per_output_for_every_small_shape) {
 }
 
 TEST(Gemm, is_one_ascending_fma_chain_per_output_for_training_shapes_and_beyond_every_block) {
-  for (Shape s : {Shape{64, 10, 128}, {128, 64, 64}, {64, 64, 1024}, {128, 128, 784}, {32, 600, 256}, {20, 1030, 257},
-                  {3, 513, 600}, {300, 1, 700}, {1, 300, 700}, {40, 33, 255}, {15, 512, 511}, {9, 31, 2049}})
+  for (Shape s : {Shape{64, 10, 128},
+                  {128, 64, 64},
+                  {64, 64, 1024},
+                  {128, 128, 784},
+                  {32, 600, 256},
+                  {20, 1030, 257},
+                  {3, 513, 600},
+                  {300, 1, 700},
+                  {1, 300, 700},
+                  {40, 33, 255},
+                  {15, 512, 511},
+                  {9, 31, 2049}})
     expect_the_chain(s, uniform);
 }
 
@@ -158,7 +169,13 @@ TEST(Gemm, is_one_ascending_fma_chain_per_output_for_shapes_drawn_at_random) {
 }
 
 TEST(Gemm, treats_nan_infinity_subnormals_and_signed_zeros_as_fma_does) {
-  for (Shape s : {Shape{1, 1, 1}, {29, 67, 1}, {29, 67, 2}, {29, 67, 5}, {13, 48, 40}, {64, 10, 128}, {7, 1, 300},
+  for (Shape s : {Shape{1, 1, 1},
+                  {29, 67, 1},
+                  {29, 67, 2},
+                  {29, 67, 5},
+                  {13, 48, 40},
+                  {64, 10, 128},
+                  {7, 1, 300},
                   {15, 70, 513}}) {
     expect_the_chain(s, special);
     expect_the_chain(s, any_float);
