@@ -97,7 +97,7 @@ constexpr int kPanel = 2 * kLanes;                      // rows of b side by sid
 constexpr int kDepth = 256;                             // terms of a panel: with kRows rows of a it fits in L1
 constexpr int kColumns = int(kGemmWorkspace) / kDepth;  // rows of b packed at a time
 static_assert(kColumns % kPanel == 0);
-constexpr int kBlock = 64;  // rows transposed together, so that output lines are written whole
+constexpr int kBlock = 16;  // rows transposed together: one line of output
 
 int smaller(int a, int b) { return a < b ? a : b; }
 int ceil_divide(int a, int b) { return a / b + (a % b != 0); }
@@ -107,20 +107,28 @@ int part(int count, int parts, int index) { return count / parts * index + small
 
 // ---- transposes ----
 
-// A kLanes x kLanes tile whose row i begins at row(i). Loading by groups leaves 4 x 4 transposes inside the groups, two
-// shuffles per vector.
+struct Quad {
+  Vector column[4];
+};
+
+// Columns j … j + 3 of a tile of kLanes rows, row i of which begins at row(i). Loading by groups leaves 4 x 4
+// transposes inside the groups, two shuffles per vector.
+template <class Row>
+Quad transpose_quad(Row row, int j) {
+  const Vector row0 = load_groups(row, 0, j), row1 = load_groups(row, 1, j);
+  const Vector row2 = load_groups(row, 2, j), row3 = load_groups(row, 3, j);
+  const Vector low01 = low_pairs(row0, row1), high01 = high_pairs(row0, row1);
+  const Vector low23 = low_pairs(row2, row3), high23 = high_pairs(row2, row3);
+  return {low_halves(low01, low23), high_halves(low01, low23), low_halves(high01, high23), high_halves(high01, high23)};
+}
+
 template <class Row>
 void transpose_tile(Row row, float* out, std::ptrdiff_t out_stride) {
 #pragma GCC unroll 4
   for (int j = 0; j < kLanes; j += 4) {
-    const Vector row0 = load_groups(row, 0, j), row1 = load_groups(row, 1, j);
-    const Vector row2 = load_groups(row, 2, j), row3 = load_groups(row, 3, j);
-    const Vector low01 = low_pairs(row0, row1), high01 = high_pairs(row0, row1);
-    const Vector low23 = low_pairs(row2, row3), high23 = high_pairs(row2, row3);
-    store(out + j * out_stride, low_halves(low01, low23));
-    store(out + (j + 1) * out_stride, high_halves(low01, low23));
-    store(out + (j + 2) * out_stride, low_halves(high01, high23));
-    store(out + (j + 3) * out_stride, high_halves(high01, high23));
+    const Quad quad = transpose_quad(row, j);
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; ++u) store(out + (j + u) * out_stride, quad.column[u]);
   }
 }
 
@@ -216,6 +224,27 @@ void multiply_tile(const TileWork& work) {
     }
 }
 
+// The product for m = 1: nothing of b is used twice, so it goes from the transpose straight into the sums.
+void multiply_row(const float* a, const float* b, float* c, int n, int k, bool accumulate) {
+  for (int j = 0; j < n; j += kLanes) {
+    const int lanes = smaller(kLanes, n - j), full = k / 4 * 4;
+    const float* in = b + std::ptrdiff_t{j} * k;
+    const auto row = [=](int i) { return in + smaller(i, lanes - 1) * std::ptrdiff_t{k}; };
+    Vector sum = accumulate ? load(c + j, first(lanes)) : zero();
+    for (int t = 0; t < full; t += 4) {
+      const Quad quad = transpose_quad(row, t);
+#pragma GCC unroll 4
+      for (int u = 0; u < 4; ++u) sum = fma(broadcast(a + t + u), quad.column[u], sum);
+    }
+    for (int t = full; t < k; ++t) {
+      alignas(64) float column[kLanes];
+      for (int i = 0; i < kLanes; ++i) column[i] = row(i)[t];
+      sum = fma(broadcast(a + t), load(column), sum);
+    }
+    store(c + j, canonical(sum), first(lanes));
+  }
+}
+
 using Tile = void(const TileWork&);
 
 // multiply_tile<1 … kRows, vectors>, at index rows - 1.
@@ -230,7 +259,8 @@ struct Tiles<vectors, std::integer_sequence<int, index...>> {
 
 void gemm(const float* a, const float* b, float* c, int m, int n, int k, bool accumulate, float* workspace) {
   // a single column lies in memory as a single row does, and as a row it fills the lanes
-  if (n == 1 && m > 1) return gemm(b, a, c, 1, m, k, accumulate, workspace);
+  if (n == 1) return multiply_row(b, a, c, m, k, accumulate);
+  if (m == 1) return multiply_row(a, b, c, n, k, accumulate);
 
   const int depths = k == 0 ? 1 : ceil_divide(k, kDepth);
   const int row_blocks = ceil_divide(m, kRows);
@@ -291,7 +321,7 @@ void gemm(const float* a, const float* b, float* c, int m, int n, int k, bool ac
 }
 
 void transpose(const float* in, float* out, int rows, int columns) {
-  constexpr int kBlock = 16;  // a square of lines that L1 holds
+  constexpr int kBlock = 16;  // rows transposed together: one line of output
   for (std::ptrdiff_t i0 = 0; i0 < rows; i0 += kBlock)
     for (std::ptrdiff_t j = 0; j < columns; ++j)
       for (std::ptrdiff_t i = i0; i < rows && i < i0 + kBlock; ++i) out[j * rows + i] = in[i * columns + j];
