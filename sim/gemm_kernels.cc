@@ -127,8 +127,10 @@ void transpose_tile(Row row, float* out, std::ptrdiff_t out_stride) {
 #pragma GCC unroll 4
   for (int j = 0; j < kLanes; j += 4) {
     const Quad quad = transpose_quad(row, j);
-#pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) store(out + (j + u) * out_stride, quad.column[u]);
+    store(out + j * out_stride, quad.column[0]);
+    store(out + (j + 1) * out_stride, quad.column[1]);
+    store(out + (j + 2) * out_stride, quad.column[2]);
+    store(out + (j + 3) * out_stride, quad.column[3]);
   }
 }
 
