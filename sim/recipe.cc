@@ -26,15 +26,16 @@ constexpr std::array kRecipes = {
     RecipeRow{"mxfp4-ocp", "MXFP4 everywhere with the scales of OCP MX v1.0 section 6.3", "OCP MX v1.0",
               "*.format = mxfp4\n"
               "*.scale_rule = floor"},
-    RecipeRow{"mxfp4-nvidia",
-              "MXFP4, scales that never clip, stochastic gradients, Hadamard on wgrad; without the random signs and the "
-              "layers kept in bf16",
-              "arXiv 2509.25149",
-              "*.format = mxfp4\n"
-              "*.scale_rule = rceil\n"
-              "*.g.rounding = stochastic_c\n"
-              "wgrad.*.transform = hadamard\n"
-              "wgrad.*.transform_size = 32"},
+    RecipeRow{
+        "mxfp4-nvidia",
+        "MXFP4, scales that never clip, stochastic gradients, Hadamard on wgrad; without the random signs and the "
+        "layers kept in bf16",
+        "arXiv 2509.25149",
+        "*.format = mxfp4\n"
+        "*.scale_rule = rceil\n"
+        "*.g.rounding = stochastic_c\n"
+        "wgrad.*.transform = hadamard\n"
+        "wgrad.*.transform_size = 32"},
     RecipeRow{"nvfp4-naive", "NVFP4 everywhere, to nearest", "arXiv 2509.25149", "*.format = nvfp4"},
     RecipeRow{"nvfp4-nvidia",
               "NVFP4, 16x16 weights, stochastic gradients, Hadamard on wgrad; without the random signs and the layers "
@@ -100,7 +101,8 @@ void normalize(CastSpec& cast, bool is_forward) {
     cast.transform_size = 0;
   } else if (cast.transform_size == 0) {
     cast.transform_size = kDefaultTransformSize;
-  } else if (cast.transform_size < 2 || cast.transform_size > 1024 || !std::has_single_bit(unsigned(cast.transform_size))) {
+  } else if (cast.transform_size < 2 || cast.transform_size > 1024 ||
+             !std::has_single_bit(unsigned(cast.transform_size))) {
     throw std::invalid_argument(
         fmt::format("transform_size: a power of two from 2 to 1024, not {}", cast.transform_size));
   }
@@ -118,17 +120,6 @@ void require_same_transform(std::string_view gemm, const CastSpec& a, const Cast
 void require_plain_forward(std::string_view slot, const CastSpec& backward, const CastSpec& forward) {
   if (backward.source == OperandSource::Original || forward.transform == Transform::None) return;
   throw std::invalid_argument(fmt::format("{}.source: 'forward' needs a forward operand without transform", slot));
-}
-
-std::vector<Setting> parse_lines(std::string_view text) {
-  std::vector<Setting> all;
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    const size_t equals = line.find(" = ");
-    all.push_back({std::string(line.substr(0, equals)), std::string(line.substr(equals + 3))});
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-  }
-  return all;
 }
 
 // The settings in which two recipes differ, as the first has them.
@@ -165,7 +156,7 @@ Recipe find_recipe(std::string_view name) {
   for (const RecipeRow& row : kRecipes) {
     if (row.name != name) continue;
     Recipe recipe;
-    for (const Setting& setting : parse_lines(row.settings)) set(recipe, setting);
+    for (const Setting& setting : parse_settings(row.settings)) set(recipe, setting);
     normalize(recipe);
     return recipe;
   }

@@ -32,7 +32,7 @@ struct CastSpec {
   int random_bits = 0;                       // stochastic rounding only; 0 asks for kDefaultRandomBits
   Overflow overflow = Overflow::ToInfinity;  // of scalar formats; blocks saturate
   Transform transform = Transform::None;
-  int transform_size = 0;                    // points of the Hadamard transform, a power of two; 0 asks for 16
+  int transform_size = 0;  // points of the Hadamard transform, a power of two; 0 asks for 16
   OperandSource source = OperandSource::Original;
 
   bool operator==(const CastSpec&) const = default;

@@ -30,8 +30,7 @@ struct Setting {
 namespace detail {
 
 template <class T>
-  requires std::is_arithmetic_v<T>
-T parse_number(std::string_view text) {
+requires std::is_arithmetic_v<T> T parse_number(std::string_view text) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool finite = !std::is_floating_point_v<T> || std::isfinite(double(value));
@@ -45,15 +44,11 @@ T parse_number(std::string_view text) {
 
 inline std::string to_text(const std::string& value) { return value; }
 template <class T>
-  requires std::is_arithmetic_v<T>
-std::string to_text(T value) {
+requires std::is_arithmetic_v<T> std::string to_text(T value) {
   return fmt::format("{}", value);  // doubles: the shortest text that reads back as the same number
 }
 template <class T>
-  requires std::is_enum_v<T>
-std::string to_text(T value) {
-  return std::string(name(value));
-}
+requires std::is_enum_v<T> std::string to_text(T value) { return std::string(name(value)); }
 template <class T>
 std::string to_text(const std::optional<T>& value) {
   return value ? to_text(*value) : "none";
@@ -61,15 +56,11 @@ std::string to_text(const std::optional<T>& value) {
 
 inline void from_text(std::string_view text, std::string& value) { value = text; }
 template <class T>
-  requires std::is_arithmetic_v<T>
-void from_text(std::string_view text, T& value) {
-  value = parse_number<T>(text);
-}
+requires std::is_arithmetic_v<T>
+void from_text(std::string_view text, T& value) { value = parse_number<T>(text); }
 template <class T>
-  requires std::is_enum_v<T>
-void from_text(std::string_view text, T& value) {
-  value = parse<T>(text);
-}
+requires std::is_enum_v<T>
+void from_text(std::string_view text, T& value) { value = parse<T>(text); }
 template <class T>
 void from_text(std::string_view text, std::optional<T>& value) {
   if (text == "none") {
@@ -106,6 +97,9 @@ class PathVisitor {
 
 }  // namespace detail
 
+/// Reads lines `key = value`, the value perhaps in double quotes. Throws std::invalid_argument naming the line.
+std::vector<Setting> parse_settings(std::string_view lines);
+
 /// Calls action(path, field) for every field of a struct, nested ones too.
 template <class T, class Action>
 void for_each_field(T& fields, Action action) {
@@ -117,7 +111,9 @@ void for_each_field(T& fields, Action action) {
 template <class T>
 std::vector<Setting> settings(T fields) {
   std::vector<Setting> all;
-  for_each_field(fields, [&](std::string path, auto& field) { all.push_back({std::move(path), detail::to_text(field)}); });
+  for_each_field(fields, [&](std::string path, auto& field) {
+    all.push_back({std::move(path), detail::to_text(field)});
+  });
   return all;
 }
 

@@ -41,7 +41,8 @@ void activate(Activation activation, const Tensor& x, Tensor& y, Tensor& saved);
 /// dx = dy · f'(x)
 void activate_backward(Activation activation, const Tensor& x, const Tensor& saved, const Tensor& dy, Tensor& dx);
 
-/// Normalises every row to mean 0 and variance 1, then scales and shifts: y = (x - mean) / sqrt(var + 1e-5) · gain + bias.
+/// Normalises every row to mean 0 and variance 1, then scales and shifts: y = (x - mean) / sqrt(var + 1e-5) · gain +
+/// bias.
 struct LayerNormCache {
   Tensor normalized;
   std::vector<float> inverse_deviation;  // per row
