@@ -78,7 +78,8 @@ Experiment make_experiment(std::span<const Setting> given) {
     return value;
   };
   const std::optional<std::string> task = value_of("task");
-  if (!task) throw UnknownName("task", "", [] {
+  if (!task)
+    throw UnknownName("task", "", [] {
       std::vector<std::string_view> known;
       for (const TaskRow& row : tasks()) known.push_back(row.name);
       return known;

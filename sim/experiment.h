@@ -31,14 +31,14 @@ struct ModelSpec {
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::AdamW;
   double lr = 1e-3;
-  double beta1 = 0.9;         // adamw
-  double beta2 = 0.99;        // adamw
-  double epsilon = 1e-8;      // adamw
-  double momentum = 0.9;      // sgd
-  double weight_decay = 0.0;  // decoupled for adamw, added to the gradient for sgd; matrices only
-  double clip = 1.0;          // largest norm of the whole gradient; 0: no clipping
+  double beta1 = 0.9;                    // adamw
+  double beta2 = 0.99;                   // adamw
+  double epsilon = 1e-8;                 // adamw
+  double momentum = 0.9;                 // sgd
+  double weight_decay = 0.0;             // decoupled for adamw, added to the gradient for sgd; matrices only
+  double clip = 1.0;                     // largest norm of the whole gradient; 0: no clipping
   Schedule schedule = Schedule::Linear;  // linear: to zero at the last step
-  int warmup = 0;             // steps of linear warm-up
+  int warmup = 0;                        // steps of linear warm-up
 
   bool operator==(const OptimizerSpec&) const = default;
 };

@@ -22,7 +22,7 @@ class Model {
   /// Adds to the gradients, for the batch of the last forward.
   virtual void backward(const Batch& batch, const Tensor& d_outputs, const PassContext& pass) = 0;
 
-  std::vector<Parameter*> parameters;       // in a fixed order
+  std::vector<Parameter*> parameters;         // in a fixed order
   std::vector<std::string> quantized_layers;  // names, by the index that PassContext::events uses
 };
 

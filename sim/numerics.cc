@@ -50,8 +50,8 @@ void add_casts(Collector& all) {
   for (const Format& format : formats())
     for (const auto& rounding : EnumNames<Rounding>::values)
       for (const auto& overflow : EnumNames<Overflow>::values) {
-        const Projection projection{.rounding = rounding.value, .random_bits = 8,
-                                    .policies = {.overflow = overflow.value}};
+        const Projection projection{
+            .rounding = rounding.value, .random_bits = 8, .policies = {.overflow = overflow.value}};
         Caster(format, projection).encode<uint32_t>(x, codes, kInputs);
         all.add(std::span<const uint32_t>(codes));
       }
@@ -112,14 +112,31 @@ std::string compute() {
   for (const char* recipe : {"bf16", "nvfp4-nvidia", "tetrajet"}) {
     const Setting named{"recipe", recipe}, steps{"steps", "2"}, warmup{"optimizer.warmup", "1"},
         evaluations{"evaluations", "1"}, width{"model.width", "24"};
-    add_training(all, std::vector<Setting>{{"task", "regression"}, named, steps, warmup, evaluations, width,
-                                           {"batch", "20"}, {"model.activation", "gelu"}},
+    add_training(all,
+                 std::vector<Setting>{{"task", "regression"},
+                                      named,
+                                      steps,
+                                      warmup,
+                                      evaluations,
+                                      width,
+                                      {"batch", "20"},
+                                      {"model.activation", "gelu"}},
                  Target::Number);
-    add_training(all, std::vector<Setting>{{"task", "vision"}, named, steps, warmup, evaluations, width,
-                                           {"batch", "20"}, {"optimizer.kind", "sgd"}},
-                 Target::Class);
-    add_training(all, std::vector<Setting>{{"task", "char_lm"}, named, steps, warmup, evaluations, width,
-                                           {"model.heads", "2"}, {"model.context", "10"}, {"batch", "2"}},
+    add_training(
+        all,
+        std::vector<Setting>{
+            {"task", "vision"}, named, steps, warmup, evaluations, width, {"batch", "20"}, {"optimizer.kind", "sgd"}},
+        Target::Class);
+    add_training(all,
+                 std::vector<Setting>{{"task", "char_lm"},
+                                      named,
+                                      steps,
+                                      warmup,
+                                      evaluations,
+                                      width,
+                                      {"model.heads", "2"},
+                                      {"model.context", "10"},
+                                      {"batch", "2"}},
                  Target::NextToken);
   }
   return all.digest();

@@ -14,10 +14,10 @@
 namespace halfulp {
 namespace {
 
-constexpr int kEventSamples = 10;        // steps whose events are counted
-constexpr double kMeanWeight = 0.05;     // of the newest loss in the running mean
-constexpr double kTooFarAbove = 3;       // times the first loss
-constexpr double kRising = 1.5;          // times the running mean's minimum
+constexpr int kEventSamples = 10;     // steps whose events are counted
+constexpr double kMeanWeight = 0.05;  // of the newest loss in the running mean
+constexpr double kTooFarAbove = 3;    // times the first loss
+constexpr double kRising = 1.5;       // times the running mean's minimum
 constexpr int kRisingEvaluations = 3;
 
 // Watches the running mean of the training loss.
@@ -33,7 +33,8 @@ class DivergenceWatch {
   // Why the run counts as diverged; empty when it does not.
   std::string at_step() const {
     if (mean_ <= kTooFarAbove * first_) return "";
-    return fmt::format("running training loss {:.4g} above {} times the first loss {:.4g}", mean_, kTooFarAbove, first_);
+    return fmt::format("running training loss {:.4g} above {} times the first loss {:.4g}", mean_, kTooFarAbove,
+                       first_);
   }
   std::string at_evaluation() {
     rising_ = mean_ > kRising * lowest_ ? rising_ + 1 : 0;
@@ -67,8 +68,11 @@ Loss validate(Trainer& trainer, const TaskData& data, const Experiment& e) {
 }
 
 nlohmann::json to_json(const CastEvents& e) {
-  nlohmann::json json = {{"elements", e.elements},   {"saturated", e.saturated}, {"flushed", e.flushed},
-                         {"subnormal", e.subnormal}, {"nonfinite", e.nonfinite}};
+  nlohmann::json json = {{"elements", e.elements},
+                         {"saturated", e.saturated},
+                         {"flushed", e.flushed},
+                         {"subnormal", e.subnormal},
+                         {"nonfinite", e.nonfinite}};
   json["signal_squares"] = e.signal_squares;
   json["error_squares"] = e.error_squares;
   return json;
@@ -135,8 +139,7 @@ std::optional<RunRecord> run_experiment(const Experiment& e, const RunControl& c
   record.steps = step;
   if (record.reason.empty()) {
     record.metrics["validation_loss"] = validation.mean;
-    if (target != Target::Number)
-      record.metrics["accuracy"] = double(validation.correct) / double(validation.rows);
+    if (target != Target::Number) record.metrics["accuracy"] = double(validation.correct) / double(validation.rows);
   } else {
     record.status = RunStatus::Diverged;
     record.diverged_step = step;

@@ -109,8 +109,7 @@ class TextTask : public TaskData {
   Batch training_batch(int batch, int context, const RandomSite& site) const override {
     Batch result;
     const size_t starts = data_.train.size() - size_t(context);
-    for (int i = 0; i < batch; ++i)
-      append(data_.train, random_index(site, uint32_t(i), starts), context, result);
+    for (int i = 0; i < batch; ++i) append(data_.train, random_index(site, uint32_t(i), starts), context, result);
     return result;
   }
 

@@ -39,7 +39,9 @@ Loss Trainer::loss(const Tensor& outputs, const Batch& batch, Tensor& d_outputs)
 }
 
 Loss Trainer::step(const Batch& batch, int step, bool count_events, bool& finite) {
-  const PassContext pass{.seed = experiment_.seed, .stream = Stream::Rounding, .step = uint32_t(step),
+  const PassContext pass{.seed = experiment_.seed,
+                         .stream = Stream::Rounding,
+                         .step = uint32_t(step),
                          .events = count_events ? &events_ : nullptr};
   for (Parameter* parameter : model_->parameters) std::ranges::fill(parameter->gradient, 0.0f);
   Tensor outputs, d_outputs;
