@@ -66,6 +66,21 @@ void Arguments::flag(const std::string& name, bool& target, const std::string& h
   option_names_.push_back(name);
 }
 
+void Arguments::repeated(const std::string& usage, std::vector<std::string>& target, const std::string& help) {
+  const size_t space = std::min(usage.find(' '), usage.size());
+  const std::string name = usage.substr(0, space);
+  app_->add_option(
+          name,
+          [&target](const CLI::results_t& words) {
+            std::ranges::transform(words, std::back_inserter(target), unshielded);
+            return true;
+          },
+          help)
+      ->type_name(usage.substr(std::min(space + 1, usage.size())))
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  option_names_.push_back(name);
+}
+
 void Arguments::positionals(const std::string& name, std::vector<std::string>& target, const std::string& help) {
   app_->add_option(
           name,

@@ -50,6 +50,8 @@ class Arguments {
   template <class T>
   void positional(const std::string& name, T& target, const std::string& help, Need need = Need::Optional);
   void flag(const std::string& name, bool& target, const std::string& help);
+  /// An option that may stand several times.
+  void repeated(const std::string& usage, std::vector<std::string>& target, const std::string& help);
   /// All VALUEs that are left.
   void positionals(const std::string& name, std::vector<std::string>& target, const std::string& help);
   /// --json and --csv, which exclude each other.

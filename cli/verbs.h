@@ -17,6 +17,12 @@ int run_blocks(Arguments& arguments);
 int run_cast(Arguments& arguments);
 int run_decode(Arguments& arguments);
 int run_quantize(Arguments& arguments);
+int run_recipes(Arguments& arguments);
+int run_tasks(Arguments& arguments);
+int run_sweep(Arguments& arguments);
+int run_run(Arguments& arguments);
+int run_results(Arguments& arguments);
+int run_export(Arguments& arguments);
 
 struct Verb {
   std::string_view name;
@@ -49,6 +55,23 @@ inline constexpr Verb kVerbs[] = {
      "halfulp quantize --block nvfp4 in.npy out.npy\n"
      "halfulp quantize --block mxfp4 --scale-rule floor in.npy out.npy --codes codes.npy --scales scales.npy",
      run_quantize},
+    {"recipes", "List the training recipes, or show one as settings for a study",
+     "halfulp recipes\n"
+     "halfulp recipes nvfp4-nvidia",
+     run_recipes},
+    {"tasks", "List the training tasks with their data and models", "halfulp tasks", run_tasks},
+    {"sweep", "Run the experiments of a study that a store lacks, then rank the results",
+     "halfulp sweep studies/first_look.toml --store results/first_look.db --jobs 2\n"
+     "halfulp sweep studies/first_look.toml --dry-run",
+     run_sweep},
+    {"run", "Run one experiment of a study and show its learning curve",
+     "halfulp run studies/first_look.toml --set task=vision --set recipe=nvfp4-naive --set optimizer.lr=0.01", run_run},
+    {"results", "Rank the results of a store, with intervals over seeds",
+     "halfulp results results/first_look.db\n"
+     "halfulp results results/first_look.db --where task=vision --sort accuracy --top 5",
+     run_results},
+    {"export", "Write all experiments and metrics of a store as one flat CSV table",
+     "halfulp export results/first_look.db results/first_look.csv", run_export},
 };
 
 }  // namespace halfulp::cli

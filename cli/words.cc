@@ -57,4 +57,15 @@ std::string code_text(const Format& format, uint32_t code) {
 
 std::string hexfloat(double x) { return fmt::format("{:a}", x); }
 
+std::vector<Setting> parse_assignments(const std::vector<std::string>& words, std::string_view option) {
+  std::vector<Setting> all;
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw std::invalid_argument(fmt::format("{}: '{}' is not KEY=VALUE", option, word));
+    all.push_back({word.substr(0, equals), word.substr(equals + 1)});
+  }
+  return all;
+}
+
 }  // namespace halfulp::cli

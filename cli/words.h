@@ -9,6 +9,7 @@
 
 #include "formats/format.h"
 #include "formats/rounding.h"
+#include "sim/settings.h"
 
 namespace halfulp::cli {
 
@@ -35,6 +36,9 @@ uint32_t parse_code(const Word& word, const Format& format);
 std::string code_text(const Format& format, uint32_t code);
 
 std::string hexfloat(double x);
+
+/// KEY=VALUE words of an option. Throws std::invalid_argument naming the option.
+std::vector<Setting> parse_assignments(const std::vector<std::string>& words, std::string_view option);
 
 /// Calls visit with a value of the smallest of uint8_t, uint16_t and uint32_t that holds the format's codes.
 template <class Visitor>

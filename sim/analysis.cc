@@ -96,15 +96,16 @@ Interval to_percent(Interval difference, bool is_log) {
 
 }  // namespace
 
-std::vector<Arm> rank(std::span<const RunRecord> records, std::string_view metric, std::span<const Setting> baseline,
-                      double confidence) {
+std::vector<Arm> rank(std::span<const RunRecord> records, std::span<const RunRecord> references,
+                      std::string_view metric, std::span<const Setting> baseline, double confidence) {
   std::map<std::string, std::vector<Run>> arms;
   std::map<std::string, double> metric_by_run;  // by canonical text
   for (const RunRecord& record : records) {
     Run run{&record, parse_experiment(record.experiment)};
-    if (const auto value = metric_of(record, metric)) metric_by_run[record.experiment] = *value;
     arms[arm_text(run.experiment)].push_back(std::move(run));
   }
+  for (const RunRecord& record : references)
+    if (const auto value = metric_of(record, metric)) metric_by_run[record.experiment] = *value;
   const std::map<std::string, std::set<std::string>> varying = varying_keys(arms);
 
   const bool is_log = metric != "accuracy";

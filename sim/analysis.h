@@ -35,9 +35,10 @@ struct Arm {
   double seconds = 0;  // mean of a run
 };
 
-/// Arms by task (in the order of tasks()), then from best to worst; arms without a finished run last. A run's baseline
-/// is the run of the same experiment under the settings `baseline`, same seed. `confidence` of all intervals.
-std::vector<Arm> rank(std::span<const RunRecord> records, std::string_view metric, std::span<const Setting> baseline,
-                      double confidence = 0.95);
+/// Arms of `records` by task (in the order of tasks()), then from best to worst; arms without a finished run last. A
+/// run's baseline is the run of the same experiment under the settings `baseline`, same seed, among `references`.
+/// `confidence` of all intervals.
+std::vector<Arm> rank(std::span<const RunRecord> records, std::span<const RunRecord> references,
+                      std::string_view metric, std::span<const Setting> baseline, double confidence = 0.95);
 
 }  // namespace halfulp
