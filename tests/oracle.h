@@ -264,11 +264,11 @@ inline std::string describe(const Oracle& oracle, const Projection& projection, 
                   name(policies.nan), name(policies.zero), name(policies.negative), x, x, code_text(got), code_text(want));
   const Place place = oracle.place(x);
   if (place.kind == Place::Kind::Nan) text += fmt::format("; bits {:#x}", std::bit_cast<uint64_t>(x));
-  if (place.below != nullptr) {
-    text += fmt::format("; above {} ", code_text(place.below->code));
-    const bool has_next = place.below + 1 < &oracle.ladder(place.negative).back();
-    text += has_next ? "and below " + code_text(place.below[1].code) : "and no finite number";
-  }
+  if (place.kind != Place::Kind::Number) return text;
+  if (place.above_all) return text + "; beyond the largest number " + code_text(oracle.largest(place.negative));
+  const bool has_next = place.below + 1 != &oracle.ladder(place.negative).back();
+  text += "; between " + code_text(place.below->code);
+  text += has_next ? " and " + code_text(place.below[1].code) : std::string(" and overflow");
   return text;
 }
 
