@@ -148,7 +148,7 @@ class Oracle {
 
     bool negative = place.negative;
     if (negative && !format_.is_signed()) {
-      if (!place.is_zero && policies.negative == NegativePolicy::ToNan) return nan_code(NanPolicy::Canonical, false, 0);
+      if (!place.is_zero && policies.negative == NegativePolicy::ToNan) return nan_code(policies.nan, false, 0);
       if (!place.is_zero && policies.negative == NegativePolicy::ToZero) return ladder(false).front().code;
       negative = false;
     }
