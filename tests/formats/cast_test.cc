@@ -83,8 +83,8 @@ class Comparison {
     for (size_t i = 0; i < x_.size(); ++i)
       want_[i] = halfulp::encode(format, projection, Real::of(x_[i]), random_(projection, i));
     if (format.bits() <= 8) encode_with<uint8_t>(caster);
-    if (format.bits() <= 16) encode_with<uint16_t>(caster);
-    encode_with<uint32_t>(caster);
+    else if (format.bits() <= 16) encode_with<uint16_t>(caster);
+    else encode_with<uint32_t>(caster);
     round_with(caster);
   }
 
@@ -282,11 +282,37 @@ TEST(Caster, accepts_empty_arrays) {
   caster.round({}, {});
 }
 
+template <class Code>
+std::vector<uint32_t> codes_in_width(const Caster& caster, const Kernels& kernels, std::span<const float> x) {
+  std::vector<Code> codes(x.size());
+  kernels.encode({caster.encoder(), caster.projection().rounding, kSite, 0}, x.data(), codes.data(), x.size());
+  return {codes.begin(), codes.end()};
+}
+
+TEST(Caster, gives_the_same_codes_in_every_width) {
+  for (const char* text : {"e4m3fn", "e2m1", "int8", "binary16", "int13"}) {
+    const Oracle oracle(parse_format(text));
+    const std::vector<float> inputs = structured_floats(oracle);
+    for (const Projection& projection : projections({8, 32}, {})) {
+      const Caster caster(oracle.format(), projection);
+      for (const Kernels& kernels : available_kernels()) {
+        const std::vector<uint32_t> codes = codes_in_width<uint32_t>(caster, kernels, inputs);
+        EXPECT_EQ(codes_in_width<uint16_t>(caster, kernels, inputs), codes) << kernels.name << " " << text;
+        if (oracle.format().bits() > 8) continue;
+        EXPECT_EQ(codes_in_width<uint8_t>(caster, kernels, inputs), codes) << kernels.name << " " << text;
+      }
+    }
+  }
+}
+
 TEST(Caster, is_fast_for_what_training_casts_to) {
-  for (const char* text : {"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e3m2", "e2m3", "e2m1", "ue4m3", "ue5m3", "binary16",
-                           "bfloat16", "tf32", "int8", "int4", "s2f6"})
+  for (const char* text : {"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e3m2", "e2m3", "e2m1", "binary16", "bfloat16", "tf32",
+                           "int8", "int4", "s2f6"})
     for (const Projection& projection : projections({1, 32}, {}))
       EXPECT_NE(Caster(parse_format(text), projection).encoder(), nullptr) << text << " " << name(projection.rounding);
+  const Policies cuda = policies(Profile::Cuda, Source::Binary32);
+  for (const char* text : {"ue4m3", "ue5m3"})
+    EXPECT_NE(Caster(parse_format(text), {Rounding::TiesToEven, 0, cuda}).encoder(), nullptr) << text;
 }
 
 TEST(Caster, refuses_stochastic_rounding_without_a_number_of_random_bits) {
@@ -338,7 +364,7 @@ TEST(Scaled, casts_on_the_grid_times_a_power_of_two) {
           kernels.encode(job, inputs.data(), codes.data(), inputs.size());
           kernels.round(job, inputs.data(), values.data(), inputs.size());
           for (size_t i = 0; i < inputs.size(); ++i) {
-            const double x = std::ldexp(inputs[i], -power);
+            const double x = std::ldexp(double(inputs[i]), -power);
             const uint32_t random = is_stochastic(projection.rounding) ? random_bits(kSite, uint32_t(i), 8) : 0;
             const uint32_t want = oracle.encode(projection, x, random);
             mismatches.expect_equal(codes[i], want, projection, x, random);
