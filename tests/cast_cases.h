@@ -28,13 +28,13 @@ inline std::vector<Format> formats_up_to(int bits) {
   return result;
 }
 
-/// These, and formats that no catalogue row is like: other widths and biases, unsigned ones with infinity or without NaN,
-/// a lone exponent or mantissa bit, IEEE P3109's, and one whose exponent field 0 reads as zero.
+/// These, and formats that no catalogue row is like: other widths and biases, unsigned ones with infinity or without
+/// NaN, a lone exponent or mantissa bit, IEEE P3109's, and one whose exponent field 0 reads as zero.
 inline std::vector<Format> test_formats(int bits) {
   std::vector<Format> result = formats_up_to(bits);
-  for (const char* text : {"e5m3", "e4m4", "e2m5fn", "e3m3fnuz", "e1m3", "e1m1fn", "e2m1ieee", "e5m0", "e6m0fn",
-                           "e4m3b0fn", "e4m3b20", "e8m1", "e6m9", "e8m3fnuz", "ue6m1", "ue6m2", "ue4m4", "ue3m5", "ue5m2ieee",
-                           "ue2m1finite", "ue1m3", "ue7m3"})
+  for (const char* text : {"e5m3",   "e4m4",     "e2m5fn",    "e3m3fnuz",    "e1m3",  "e1m1fn",   "e2m1ieee", "e5m0",
+                           "e6m0fn", "e4m3b0fn", "e4m3b20",   "e8m1",        "e6m9",  "e8m3fnuz", "ue6m1",    "ue6m2",
+                           "ue4m4",  "ue3m5",    "ue5m2ieee", "ue2m1finite", "ue1m3", "ue7m3"})
     if (const Format format = parse_format(text); format.bits() <= bits) result.push_back(format);
   for (const Format& format :
        {Format{"8p4se", Encoding::SignMagnitude, 4, 3, 8, NanCodes::NegativeZero, true, true, true, false, "P3109"},
@@ -66,7 +66,8 @@ inline std::vector<Policies> policies_for(const Format& format) {
     for (const auto& [nan, n] : EnumNames<NanPolicy>::values)
       for (const auto& [zero, z] : EnumNames<ZeroPolicy>::values)
         for (const auto& [negative, g] : EnumNames<NegativePolicy>::values)
-          if (!format.is_signed() || negative == NegativePolicy::ToNan) result.push_back({overflow, nan, zero, negative});
+          if (!format.is_signed() || negative == NegativePolicy::ToNan)
+            result.push_back({overflow, nan, zero, negative});
   return result;
 }
 
@@ -88,9 +89,10 @@ void push_neighbourhood(std::vector<Real>& list, Real x) {
 inline std::vector<float> special_floats() {
   std::vector<float> result;
   for (const uint32_t magnitude :
-       {0u, 1u, 2u, 0x00400000u, 0x00400001u, 0x007fffffu, 0x00800000u, 0x00800001u, 0x3f800000u, 0x3fc00000u, 0x7effffffu,
-        0x7f000000u, 0x7f000001u, 0x7f3fffffu, 0x7f400000u, 0x7f7fffffu, 0x7f800000u, 0x7f800001u, 0x7faaaaaau,
-        0x7fbfffffu, 0x7fc00000u, 0x7fc00001u, 0x7fd55555u, 0x7fe00000u, 0x7fffffffu})
+       {0u,          1u,          2u,          0x00400000u, 0x00400001u, 0x007fffffu, 0x00800000u,
+        0x00800001u, 0x3f800000u, 0x3fc00000u, 0x7effffffu, 0x7f000000u, 0x7f000001u, 0x7f3fffffu,
+        0x7f400000u, 0x7f7fffffu, 0x7f800000u, 0x7f800001u, 0x7faaaaaau, 0x7fbfffffu, 0x7fc00000u,
+        0x7fc00001u, 0x7fd55555u, 0x7fe00000u, 0x7fffffffu})
     for (const uint32_t sign : {0u, 0x80000000u}) result.push_back(std::bit_cast<float>(magnitude | sign));
   return result;
 }
@@ -98,10 +100,10 @@ inline std::vector<float> special_floats() {
 inline std::vector<double> special_doubles() {
   std::vector<double> result;
   for (const float x : special_floats()) result.push_back(x);
-  for (const uint64_t magnitude : {1ull, 0x000fffffffffffffull, 0x0010000000000000ull, 0x3ff0000000000001ull,
-                                   0x47efffffe0000001ull, 0x47f0000000000000ull, 0x7fefffffffffffffull,
-                                   0x7ff0000000000001ull, 0x7ff4000000000001ull, 0x7ff8000000000001ull,
-                                   0x7ffc000000000000ull, 0x7fffffffffffffffull})
+  for (const uint64_t magnitude :
+       {1ull, 0x000fffffffffffffull, 0x0010000000000000ull, 0x3ff0000000000001ull, 0x47efffffe0000001ull,
+        0x47f0000000000000ull, 0x7fefffffffffffffull, 0x7ff0000000000001ull, 0x7ff4000000000001ull,
+        0x7ff8000000000001ull, 0x7ffc000000000000ull, 0x7fffffffffffffffull})
     for (const uint64_t sign : {0ull, 0x8000000000000000ull}) result.push_back(std::bit_cast<double>(magnitude | sign));
   return result;
 }
@@ -145,8 +147,8 @@ inline std::vector<double> edge_doubles(const oracle::Oracle& oracle) {
     const std::vector<oracle::Rung>& ladder = oracle.ladder(negative);
     const double sign = negative ? -1 : 1;
     const double last = double((ladder.end() - 2)->magnitude), next = double(ladder.back().magnitude);
-    for (const double x : {double(ladder.front().magnitude), double(ladder[1].magnitude) / 2, double(ladder[1].magnitude),
-                           last, (last + next) / 2, next, next * 4})
+    for (const double x : {double(ladder.front().magnitude), double(ladder[1].magnitude) / 2,
+                           double(ladder[1].magnitude), last, (last + next) / 2, next, next * 4})
       push_neighbourhood(result, sign * x);
   }
   return result;
@@ -166,7 +168,8 @@ class Mismatches {
   explicit Mismatches(const oracle::Oracle& oracle) : oracle_(oracle) {}
 
   void expect_equal(uint32_t got, uint32_t want, const Projection& projection, double x, uint32_t random = 0) {
-    if (got != want) [[unlikely]] report(describe(oracle_, projection, x, random, got, want));
+    if (got != want) [[unlikely]]
+      report(describe(oracle_, projection, x, random, got, want));
   }
 
   void report(const std::string& text) {

@@ -57,7 +57,8 @@ inline Meaning meaning(const Format& format, uint32_t code) {
   uint32_t top = magnitude_codes - 1;
   if (format.nan == NanCodes::Ieee && exponent == top / mantissas)
     return {.is_nan = mantissa != 0, .is_infinite = mantissa == 0, .negative = negative};
-  if (format.nan == NanCodes::NegativeZero && negative && magnitude_code == 0) return {.is_nan = true, .negative = true};
+  if (format.nan == NanCodes::NegativeZero && negative && magnitude_code == 0)
+    return {.is_nan = true, .negative = true};
   if (format.nan == NanCodes::Top && magnitude_code == top--) return {.is_nan = true, .negative = negative};
   if (format.nan != NanCodes::Ieee && format.has_infinity && magnitude_code == top)
     return {.is_infinite = true, .negative = negative};
@@ -92,11 +93,11 @@ struct Place {
   Kind kind;
   bool negative;
   bool is_zero = false;
-  uint64_t payload = 0;       // Nan: the 52 fraction bits of the double
-  bool above_all = false;     // Number: at or above the rung that would follow the last one
+  uint64_t payload = 0;         // Nan: the 52 fraction bits of the double
+  bool above_all = false;       // Number: at or above the rung that would follow the last one
   const Rung* below = nullptr;  // Number: the largest rung not above it, or the lowest one
-  long double distance = 0;   // from `below`; nu = distance / gap
-  long double gap = 1;        // from `below` to the next rung
+  long double distance = 0;     // from `below`; nu = distance / gap
+  long double gap = 1;          // from `below` to the next rung
 };
 
 class Oracle {
@@ -258,10 +259,10 @@ inline std::string describe(const Oracle& oracle, const Projection& projection, 
   const auto code_text = [&](uint32_t code) { return fmt::format("{:#x} ({})", code, meaning(format, code).value()); };
   const std::string random_text =
       is_stochastic(projection.rounding) ? fmt::format(" with {:#x} of {} bits", random, projection.random_bits) : "";
-  std::string text =
-      fmt::format("{} {}{}, overflow {}, nan {}, zero {}, negative {}: {:a} ({}): got {}, want {}",
-                  std::string_view(format.name), name(projection.rounding), random_text, name(policies.overflow),
-                  name(policies.nan), name(policies.zero), name(policies.negative), x, x, code_text(got), code_text(want));
+  std::string text = fmt::format("{} {}{}, overflow {}, nan {}, zero {}, negative {}: {:a} ({}): got {}, want {}",
+                                 std::string_view(format.name), name(projection.rounding), random_text,
+                                 name(policies.overflow), name(policies.nan), name(policies.zero),
+                                 name(policies.negative), x, x, code_text(got), code_text(want));
   const Place place = oracle.place(x);
   if (place.kind == Place::Kind::Nan) text += fmt::format("; bits {:#x}", std::bit_cast<uint64_t>(x));
   if (place.kind != Place::Kind::Number) return text;

@@ -26,12 +26,12 @@ struct Peer {
 };
 
 const Peer kPeers[] = {
-    {"binary16", APFloat::IEEEhalf()},          {"bfloat16", APFloat::BFloat()},
-    {"tf32", APFloat::FloatTF32()},             {"binary32", APFloat::IEEEsingle()},
-    {"e5m2", APFloat::Float8E5M2()},            {"e5m2fnuz", APFloat::Float8E5M2FNUZ()},
-    {"e4m3", APFloat::Float8E4M3()},            {"e4m3fn", APFloat::Float8E4M3FN()},
-    {"e4m3fnuz", APFloat::Float8E4M3FNUZ()},    {"e4m3b11fnuz", APFloat::Float8E4M3B11FNUZ()},
-    {"e3m2", APFloat::Float6E3M2FN()},          {"e2m3", APFloat::Float6E2M3FN()},
+    {"binary16", APFloat::IEEEhalf()},       {"bfloat16", APFloat::BFloat()},
+    {"tf32", APFloat::FloatTF32()},          {"binary32", APFloat::IEEEsingle()},
+    {"e5m2", APFloat::Float8E5M2()},         {"e5m2fnuz", APFloat::Float8E5M2FNUZ()},
+    {"e4m3", APFloat::Float8E4M3()},         {"e4m3fn", APFloat::Float8E4M3FN()},
+    {"e4m3fnuz", APFloat::Float8E4M3FNUZ()}, {"e4m3b11fnuz", APFloat::Float8E4M3B11FNUZ()},
+    {"e3m2", APFloat::Float6E3M2FN()},       {"e2m3", APFloat::Float6E2M3FN()},
     {"e2m1", APFloat::Float4E2M1FN()},
 };
 

@@ -37,7 +37,8 @@ TEST_P(AllFloatsExhaustive, cast_as_the_reference_casts_them) {
     caster.encode(inputs, std::span(codes), {}, uint32_t(first));
     caster.round(inputs, values, {}, uint32_t(first));
     for (uint64_t i = 0; i < kBatch; ++i) {
-      const uint32_t random = is_stochastic(rounding) ? random_bits({}, uint32_t(first + i), projection.random_bits) : 0;
+      const uint32_t random =
+          is_stochastic(rounding) ? random_bits({}, uint32_t(first + i), projection.random_bits) : 0;
       const uint32_t want = encode(format, projection, Real::of(inputs[i]), random);
       mismatches.expect_equal(codes[i], want, projection, inputs[i], random);
       if (std::bit_cast<uint32_t>(values[i]) != std::bit_cast<uint32_t>(float(decode(format, want)))) [[unlikely]]
@@ -47,13 +48,15 @@ TEST_P(AllFloatsExhaustive, cast_as_the_reference_casts_them) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Casts, AllFloatsExhaustive,
-    testing::Combine(testing::Values("e4m3fn", "e5m2", "e3m2", "e2m3", "e2m1", "bfloat16", "binary16"),
-                     testing::Values(Rounding::TiesToEven, Rounding::TowardZero, Rounding::ToOdd, Rounding::StochasticC)),
-    [](const testing::TestParamInfo<Case>& test) {
-      return std::string(std::get<0>(test.param)) + "_" + std::string(name(std::get<1>(test.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(Casts, AllFloatsExhaustive,
+                         testing::Combine(testing::Values("e4m3fn", "e5m2", "e3m2", "e2m3", "e2m1", "bfloat16",
+                                                          "binary16"),
+                                          testing::Values(Rounding::TiesToEven, Rounding::TowardZero, Rounding::ToOdd,
+                                                          Rounding::StochasticC)),
+                         [](const testing::TestParamInfo<Case>& test) {
+                           return std::string(std::get<0>(test.param)) + "_" +
+                                  std::string(name(std::get<1>(test.param)));
+                         });
 
 }  // namespace
 }  // namespace halfulp

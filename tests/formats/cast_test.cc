@@ -43,7 +43,8 @@ std::vector<Kernels> available_kernels() {
                           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                           __builtin_cpu_supports("avx512vl");
   std::vector<Kernels> all = {
-      {"portable", true, portable::round_values, portable::encode_codes, portable::encode_codes, portable::encode_codes},
+      {"portable", true, portable::round_values, portable::encode_codes, portable::encode_codes,
+       portable::encode_codes},
       {"avx2", bool(__builtin_cpu_supports("avx2")), avx2::round_values, avx2::encode_codes, avx2::encode_codes,
        avx2::encode_codes},
       {"avx512", has_avx512, avx512::round_values, avx512::encode_codes, avx512::encode_codes, avx512::encode_codes}};
@@ -82,9 +83,12 @@ class Comparison {
     want_.resize(x_.size());
     for (size_t i = 0; i < x_.size(); ++i)
       want_[i] = halfulp::encode(format, projection, Real::of(x_[i]), random_(projection, i));
-    if (format.bits() <= 8) encode_with<uint8_t>(caster);
-    else if (format.bits() <= 16) encode_with<uint16_t>(caster);
-    else encode_with<uint32_t>(caster);
+    if (format.bits() <= 8)
+      encode_with<uint8_t>(caster);
+    else if (format.bits() <= 16)
+      encode_with<uint16_t>(caster);
+    else
+      encode_with<uint32_t>(caster);
     round_with(caster);
   }
 
@@ -97,7 +101,8 @@ class Comparison {
     if (caster.encoder() == nullptr) return;
     for (const Kernels& kernels : kernels_) {
       std::fill(got.begin(), got.end(), Code{0});
-      kernels.encode({caster.encoder(), caster.projection().rounding, kSite, first_index_}, x_.data(), got.data(), x_.size());
+      kernels.encode({caster.encoder(), caster.projection().rounding, kSite, first_index_}, x_.data(), got.data(),
+                     x_.size());
       compare(kernels.name, caster, got);
     }
   }
@@ -105,7 +110,8 @@ class Comparison {
   template <class Code>
   void compare(const char* who, const Caster& caster, const std::vector<Code>& got) {
     for (size_t i = 0; i < got.size(); ++i)
-      if (got[i] != want_[i]) [[unlikely]] report(who, caster, i, got[i]);
+      if (got[i] != want_[i]) [[unlikely]]
+        report(who, caster, i, got[i]);
   }
 
   void round_with(const Caster& caster) {
@@ -115,7 +121,8 @@ class Comparison {
     if (caster.encoder() == nullptr) return;
     for (const Kernels& kernels : kernels_) {
       std::fill(got.begin(), got.end(), 0.0f);
-      kernels.round({caster.encoder(), caster.projection().rounding, kSite, first_index_}, x_.data(), got.data(), x_.size());
+      kernels.round({caster.encoder(), caster.projection().rounding, kSite, first_index_}, x_.data(), got.data(),
+                    x_.size());
       compare_values(kernels.name, caster, got);
     }
   }
@@ -123,9 +130,10 @@ class Comparison {
   void compare_values(const char* who, const Caster& caster, const std::vector<float>& got) {
     for (size_t i = 0; i < got.size(); ++i) {
       const float want = float(decode(caster.format(), want_[i]));
-      if (std::bit_cast<uint32_t>(got[i]) == std::bit_cast<uint32_t>(want)) [[likely]] continue;
-      mismatches_.report(fmt::format("{} rounds to {:a} instead of {:a}: {}", who, got[i], want,
-                                     explain(caster, i, want_[i])));
+      if (std::bit_cast<uint32_t>(got[i]) == std::bit_cast<uint32_t>(want)) [[likely]]
+        continue;
+      mismatches_.report(
+          fmt::format("{} rounds to {:a} instead of {:a}: {}", who, got[i], want, explain(caster, i, want_[i])));
     }
   }
 
@@ -306,8 +314,8 @@ TEST(Caster, gives_the_same_codes_in_every_width) {
 }
 
 TEST(Caster, is_fast_for_what_training_casts_to) {
-  for (const char* text : {"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e3m2", "e2m3", "e2m1", "binary16", "bfloat16", "tf32",
-                           "int8", "int4", "s2f6"})
+  for (const char* text : {"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e3m2", "e2m3", "e2m1", "binary16", "bfloat16",
+                           "tf32", "int8", "int4", "s2f6"})
     for (const Projection& projection : projections({1, 32}, {}))
       EXPECT_NE(Caster(parse_format(text), projection).encoder(), nullptr) << text << " " << name(projection.rounding);
   const Policies cuda = policies(Profile::Cuda, Source::Binary32);
@@ -330,7 +338,8 @@ void expect_decoded(const Format& format) {
   std::vector<float> values(codes.size());
   decode(format, std::span<const Code>(codes), std::span(values));
   for (size_t i = 0; i < codes.size(); ++i)
-    ASSERT_EQ(std::bit_cast<uint32_t>(values[i]), std::bit_cast<uint32_t>(float(oracle::meaning(format, uint32_t(i)).value())))
+    ASSERT_EQ(std::bit_cast<uint32_t>(values[i]),
+              std::bit_cast<uint32_t>(float(oracle::meaning(format, uint32_t(i)).value())))
         << std::string_view(format.name) << " " << i;
 }
 
@@ -370,8 +379,9 @@ TEST(Scaled, casts_on_the_grid_times_a_power_of_two) {
             mismatches.expect_equal(codes[i], want, projection, x, random);
             const float value = float(std::ldexp(decode(format, want), power));
             if (std::bit_cast<uint32_t>(values[i]) != std::bit_cast<uint32_t>(value))
-              mismatches.report(fmt::format("{} rounds to {:a} instead of {:a}, scaled by 2^{}: {}", kernels.name, values[i],
-                                            value, power, describe(oracle, projection, x, random, codes[i], want)));
+              mismatches.report(fmt::format("{} rounds to {:a} instead of {:a}, scaled by 2^{}: {}", kernels.name,
+                                            values[i], value, power,
+                                            describe(oracle, projection, x, random, codes[i], want)));
           }
         }
       }

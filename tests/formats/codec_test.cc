@@ -110,7 +110,8 @@ TEST(Encode, rounds_quotients_once) {
         for (const uint32_t r : random_choices(projection)) {
           const uint32_t got = encode(format, projection, Real::quotient(x, y), r);
           const uint32_t want = oracle.encode(projection, place, r);
-          if (got != want) mismatches.report(fmt::format("{:a} / {:a}: {}", x, y, describe(oracle, projection, x / y, r, got, want)));
+          if (got != want)
+            mismatches.report(fmt::format("{:a} / {:a}: {}", x, y, describe(oracle, projection, x / y, r, got, want)));
         }
     };
     // divisors that put quotients on, just below and just above a landmark
@@ -144,7 +145,8 @@ TEST(Encode, scales_by_powers_of_two_exactly) {
       const Real away = Real::of(x).scaled(power);
       mismatches.expect_equal(encode(format, {}, away.scaled(-power)), encode(format, {}, Real::of(x)), {}, x);
       if (std::abs(power) == 1)
-        mismatches.expect_equal(encode(format, {}, away), oracle.encode({}, std::ldexp(x, power)), {}, std::ldexp(x, power));
+        mismatches.expect_equal(encode(format, {}, away), oracle.encode({}, std::ldexp(x, power)), {},
+                                std::ldexp(x, power));
     }
 }
 
@@ -166,8 +168,10 @@ TEST(Encode, rounds_doubles_to_binary32_as_the_processor_does) {
     const double next = std::nextafter(x, INFINITY);
     for (const double y : {double(x), (x + next) / 2, next}) push_neighbourhood(inputs, y);
   }
-  for (const auto& [rounding, mode] : {std::pair{Rounding::TiesToEven, FE_TONEAREST}, {Rounding::TowardZero, FE_TOWARDZERO},
-                                       {Rounding::TowardPositive, FE_UPWARD}, {Rounding::TowardNegative, FE_DOWNWARD}}) {
+  for (const auto& [rounding, mode] : {std::pair{Rounding::TiesToEven, FE_TONEAREST},
+                                       {Rounding::TowardZero, FE_TOWARDZERO},
+                                       {Rounding::TowardPositive, FE_UPWARD},
+                                       {Rounding::TowardNegative, FE_DOWNWARD}}) {
     std::vector<float> want(inputs.size());
     std::fesetround(mode);
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -192,8 +196,8 @@ TEST(Encode, rounds_once_where_two_roundings_would_differ) {
     float x;
     double once, twice;
   };
-  for (const Hazard& hazard : {Hazard{1.0625001f, 1.125, 1.0}, {400.199585f, 416, 384}, {272.156555f, 288, 256},
-                               {136.002075f, 144, 128}}) {
+  for (const Hazard& hazard :
+       {Hazard{1.0625001f, 1.125, 1.0}, {400.199585f, 416, 384}, {272.156555f, 288, 256}, {136.002075f, 144, 128}}) {
     EXPECT_EQ(decode(e4m3fn, encode(e4m3fn, {}, Real::of(hazard.x))), hazard.once) << hazard.x;
     const double half = decode(binary16, encode(binary16, {Rounding::TowardZero, 0, {}}, Real::of(hazard.x)));
     EXPECT_EQ(decode(e4m3fn, encode(e4m3fn, {}, Real::of(half))), hazard.twice) << hazard.x;
@@ -214,7 +218,8 @@ TEST(Encode, rounds_to_odd_safely_before_another_rounding) {
         if (!std::isfinite(x)) continue;
         const double between = decode(wide, encode(wide, to_odd, Real::of(x)));
         if (std::isfinite(between) && std::fabs(x) > 0x1p-100)
-          mismatches.expect_equal(encode(narrow, projection, Real::of(between)), oracle.encode(projection, x), projection, x);
+          mismatches.expect_equal(encode(narrow, projection, Real::of(between)), oracle.encode(projection, x),
+                                  projection, x);
       }
 }
 
@@ -305,8 +310,8 @@ TEST(Profile, cuda_gives_the_table_of_the_host_headers_from_float_and_double) {
         Policies chosen = policies(Profile::Cuda, source);
         if (!saturates) chosen.overflow = Overflow::ToInfinity;
         const uint32_t got = encode(parse_format(format), {.rounding = rounding, .policies = chosen}, Real::of(row.x));
-        EXPECT_EQ(got, want) << fmt::format("{} {} of {:a} saturating {}: got {:#x}, want {:#x}", format, name(rounding), row.x,
-                                            saturates, got, want);
+        EXPECT_EQ(got, want) << fmt::format("{} {} of {:a} saturating {}: got {:#x}, want {:#x}", format,
+                                            name(rounding), row.x, saturates, got, want);
       };
       using enum Rounding;
       expect("e4m3fn", TiesToEven, true, row.e4m3_sat);

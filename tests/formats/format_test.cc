@@ -138,12 +138,14 @@ TEST(Format, derived_facts_follow_from_the_codes) {
     EXPECT_TRUE(fits_binary32(format)) << name;
     if (!format.subnormals && format.has_zero) continue;
     ASSERT_EQ(format.max_index(), ladder.size() - 2) << name;
-    for (size_t i = 0; i < ladder.size(); ++i) ASSERT_EQ(magnitude(format, uint32_t(i)), ladder[i].magnitude) << name << i;
+    for (size_t i = 0; i < ladder.size(); ++i)
+      ASSERT_EQ(magnitude(format, uint32_t(i)), ladder[i].magnitude) << name << i;
   }
 }
 
 TEST(Format, numbers_beyond_binary32_are_noticed) {
-  for (const char* text : {"e9m2", "e5m2b200", "e8m2finite", "ue8m3"}) EXPECT_FALSE(fits_binary32(parse_format(text))) << text;
+  for (const char* text : {"e9m2", "e5m2b200", "e8m2finite", "ue8m3"})
+    EXPECT_FALSE(fits_binary32(parse_format(text))) << text;
 }
 
 struct PublishedRow {
@@ -273,23 +275,49 @@ TEST(ParseFormat, reads_patterns_and_their_defaults) {
   }
 }
 
+const std::string kHostileTexts[] = {"",
+                                     "e0m0",
+                                     "e99m9",
+                                     "e4m99",
+                                     "e11m23",
+                                     "e1m2ieee",
+                                     "ue4m3fnuz",
+                                     "e4m3xyz",
+                                     "e4m3fnfn",
+                                     "e-4m3",
+                                     "e4m-3",
+                                     "e+4m3",
+                                     "e0x4m3",
+                                     "e4",
+                                     "m3",
+                                     "em",
+                                     "e4m",
+                                     "e4m3b",
+                                     "e4m3b-2000",
+                                     "e4m3b99999999999999999999",
+                                     "e99999999999999999999m3",
+                                     "e4294967300m3",
+                                     " e4m3",
+                                     "e4m3 ",
+                                     "e4m3\n",
+                                     std::string("e4m3\0", 5),
+                                     "uint8",
+                                     "int1",
+                                     "\xff\xfe",
+                                     std::string(1 << 20, 'e'),
+                                     "e4m" + std::string(1 << 20, '3')};
+
 TEST(ParseFormat, refuses_hostile_text_with_a_short_message_that_quotes_it) {
-  for (const std::string& text :
-       {std::string(), std::string("e0m0"), std::string("e99m9"), std::string("e4m99"), std::string("e4m3xyz"), std::string("e1m2ieee"), std::string("e11m23"), std::string("e4m3b-2000"),
-        std::string("e4m3fnfn"), std::string("e-4m3"), std::string("e4m-3"), std::string("e4"), std::string("m3"),
-        std::string("em"), std::string("e4m"), std::string("e4m3b"), std::string("e4m3b99999999999999999999"),
-        std::string("e99999999999999999999m3"), std::string("e4294967300m3"), std::string(" e4m3"), std::string("e4m3 "),
-        std::string("e4m3\n"), std::string("e4m3\0", 5), std::string("e+4m3"), std::string("e0x4m3"), std::string("ue4m3fnuz"),
-        std::string("uint8"), std::string("int1"), std::string("\xff\xfe"), std::string(1 << 20, 'e'),
-        "e4m" + std::string(1 << 20, '3')}) {
+  for (const std::string& text : kHostileTexts) {
+    const std::string start = text.substr(0, 40);
     try {
       const Format format = parse_format(text);
-      ADD_FAILURE() << "'" << text.substr(0, 40) << "' was read as " << std::string_view(format.name);
+      ADD_FAILURE() << "'" << start << "' was read as " << std::string_view(format.name);
     } catch (const std::invalid_argument& error) {
-      const std::string message = error.what();
-      EXPECT_NE(message.find(text.substr(0, text.find('\0') < 20 ? 4 : 20)), std::string::npos) << message;
-      EXPECT_LT(message.size(), 2000u) << text.substr(0, 40);
-      EXPECT_GT(message.size(), text.size() < 40 ? text.size() + 10 : 40) << message;
+      const std::string_view message(error.what());
+      EXPECT_NE(message.find(start.c_str()), std::string::npos) << message;
+      EXPECT_GT(message.size(), start.size() + 10) << message;
+      EXPECT_LT(message.size(), 500u) << start;
     }
   }
 }

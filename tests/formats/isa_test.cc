@@ -36,10 +36,12 @@ enum ExitCode { kEqual, kDifferent, kRefused };
       caster.encode(inputs, std::span(codes));
       caster.round(inputs, values);
       for (size_t i = 0; i < inputs.size(); ++i) {
-        const uint32_t random = is_stochastic(projection.rounding) ? random_bits({}, uint32_t(i), projection.random_bits) : 0;
+        const uint32_t random =
+            is_stochastic(projection.rounding) ? random_bits({}, uint32_t(i), projection.random_bits) : 0;
         const uint32_t want = caster.encode_reference(inputs[i], random);
         const float value = float(decode(caster.format(), want));
-        if (codes[i] != want || std::bit_cast<uint32_t>(values[i]) != std::bit_cast<uint32_t>(value)) std::exit(kDifferent);
+        if (codes[i] != want || std::bit_cast<uint32_t>(values[i]) != std::bit_cast<uint32_t>(value))
+          std::exit(kDifferent);
       }
     }
   std::exit(kEqual);
