@@ -66,8 +66,7 @@ Encoder make_encoder(const Format& format, const Projection& projection) {
 
 Caster::Caster(const Format& format, const Projection& projection)
     : format_(format), projection_(projection), is_fast_(is_fast(format, projection)) {
-  if (is_stochastic(projection.rounding) &&
-      (projection.random_bits < 1 || projection.random_bits > kMaxRandomBits))
+  if (is_stochastic(projection.rounding) && (projection.random_bits < 1 || projection.random_bits > kMaxRandomBits))
     throw std::invalid_argument(fmt::format("random bits: {} takes 1 … {} of them, not {}", name(projection.rounding),
                                             kMaxRandomBits, projection.random_bits));
   if (is_fast_) encoder_ = make_encoder(format, projection);
@@ -118,23 +117,5 @@ void decode(const Format& format, std::span<const Code> codes, std::span<float> 
 template void decode(const Format&, std::span<const uint8_t>, std::span<float>);
 template void decode(const Format&, std::span<const uint16_t>, std::span<float>);
 template void decode(const Format&, std::span<const uint32_t>, std::span<float>);
-
-bool scaled(const Encoder& encoder, int power, Encoder& result) {
-  result = encoder;
-  result.min_field += power;
-  const auto shift = [&](uint32_t& bits) {
-    if (bits == 0) return true;
-    const int field = int(bits >> 23 & 0xff) + power;
-    bits += uint32_t(power) << 23;
-    return field >= 1 && field <= 254;
-  };
-  // Infinities and NaNs stay what they are; only finite values move.
-  const auto shift_value = [&](uint32_t& bits) { return (bits & 0x7f800000) == 0x7f800000 || shift(bits); };
-  bool inside = result.min_field >= 1 && shift(result.min_positive);
-  for (int sign = 0; sign < 2; ++sign)
-    inside = inside && shift(result.limit[sign]) && shift_value(result.overflow_value[sign]) &&
-             shift_value(result.infinity_value[sign]) && shift_value(result.nan_value[sign]);
-  return inside;
-}
 
 }  // namespace halfulp

@@ -48,8 +48,4 @@ class Caster {
 template <class Code>
 void decode(const Format& format, std::span<const Code> codes, std::span<float> values);
 
-/// The same cast on the grid of `format` times 2^power. Null where the fast cast does not reach: the format so scaled
-/// leaves the normal range of binary32, or the unscaled cast is not fast itself.
-bool scaled(const Encoder& encoder, int power, Encoder& result);
-
 }  // namespace halfulp

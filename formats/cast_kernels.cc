@@ -7,11 +7,12 @@ namespace halfulp::HALFULP_ISA {
 namespace {
 
 // Elements whose random bits are drawn at once.
-constexpr size_t kChunk = 128;
+constexpr size_t kChunk = 256;
+
+constexpr uint32_t kMinNormalBits = 0x00800000, kInfinityBits = 0x7f800000;
 
 [[gnu::always_inline]] inline uint32_t bits_of(float x) { return __builtin_bit_cast(uint32_t, x); }
 [[gnu::always_inline]] inline float float_of(uint32_t bits) { return __builtin_bit_cast(float, bits); }
-
 
 template <Rounding R>
 [[gnu::always_inline]] inline void convert(const Encoder& e, float x, uint32_t random, float& y) {
@@ -22,49 +23,102 @@ template <Rounding R, class Code>
   code = Code(detail::encode_one<R>(e, bits_of(x), random));
 }
 
-// The random bits of elements first … first + count - 1, as random_bits() defines them, a draw at a time.
-[[gnu::always_inline]] inline void draw(const RandomSite& site, int bits, uint32_t first, size_t count,
-                                        uint32_t* random) {
-  const uint32_t width = uint32_t(random_field_bits(bits));
-  const uint32_t per_draw = 128 / width;
-  for (size_t i = 0; i < count;) {
-    const uint32_t index = first + uint32_t(i);
-    const PhiloxCounter words = random_words(site, index / per_draw);
-    for (uint32_t lane = index % per_draw; lane < per_draw && i < count; ++lane, ++i) {
-      const uint32_t offset = lane * width;
-      random[i] = words[offset / 32] >> offset % 32 << (32 - width) >> (32 - uint32_t(bits));
+// The random bits of a run of elements, as random_bits() defines them, a window of whole draws at a time.
+class RandomRun {
+ public:
+  RandomRun(const RandomSite& site, int bits) : site_(site), bits_(bits) {}
+
+  // Where the values of elements first … first + count - 1 stand, with count cut to what the window holds.
+  const uint32_t* get(uint32_t first, size_t& count) {
+    if (first - window_ >= filled_) fill(first);
+    const size_t offset = first - window_;
+    count = count < filled_ - offset ? count : filled_ - offset;
+    return values_ + offset;
+  }
+
+ private:
+  template <uint32_t kWidth>
+  void fill_fields(uint32_t first) {
+    constexpr uint32_t kPerDraw = 128 / kWidth, kDraws = kChunk / kPerDraw, kPerWord = 32 / kWidth;
+    const RandomSite site = site_;
+    uint32_t words[4][kDraws];
+    for (uint32_t j = 0; j < kDraws; ++j) {
+      const PhiloxCounter drawn = random_words(site, first / kPerDraw + j);
+      words[0][j] = drawn.word[0];
+      words[1][j] = drawn.word[1];
+      words[2][j] = drawn.word[2];
+      words[3][j] = drawn.word[3];
+    }
+    const uint32_t shift = 32 - uint32_t(bits_);
+    for (uint32_t j = 0; j < kDraws; ++j)
+      for (uint32_t lane = 0; lane < kPerDraw; ++lane)
+        values_[j * kPerDraw + lane] = words[lane / kPerWord][j] >> lane % kPerWord * kWidth << (32 - kWidth) >> shift;
+    window_ = first - first % kPerDraw;
+    filled_ = kChunk;
+  }
+
+  void fill(uint32_t first) {
+    switch (random_field_bits(bits_)) {
+      case 8: return fill_fields<8>(first);
+      case 16: return fill_fields<16>(first);
+      default: return fill_fields<32>(first);
     }
   }
+
+  RandomSite site_;
+  int bits_;
+  uint32_t window_ = 0;
+  size_t filled_ = 0;
+  uint32_t values_[kChunk];
+};
+
+template <Rounding R, class Result>
+void convert_all(const Encoder& encoder, const float* x, Result* y, size_t count) {
+  const Encoder e = encoder;
+  for (size_t i = 0; i < count; ++i) convert<R>(e, x[i], 0, y[i]);
 }
 
 template <Rounding R, class Result>
-void loop(const CastJob& job, const float* x, Result* y, size_t count) {
-  const Encoder e = *job.encoder;
+void convert_all(const Encoder& encoder, const float* x, const uint32_t* random, Result* y, size_t count) {
+  const Encoder e = encoder;
+  for (size_t i = 0; i < count; ++i) convert<R>(e, x[i], random[i], y[i]);
+}
+
+// Converts x[0 … count), whose random bits are those of elements first, first + 1, ….
+template <Rounding R, class Result>
+void loop(const Encoder& e, RandomRun& random, uint32_t first, const float* x, Result* y, size_t count) {
   if constexpr (is_stochastic(R)) {
-    uint32_t random[kChunk];
-    for (size_t start = 0; start < count; start += kChunk) {
-      const size_t size = count - start < kChunk ? count - start : kChunk;
-      draw(job.site, e.random_bits, job.first_index + uint32_t(start), size, random);
-      for (size_t i = 0; i < size; ++i) convert<R>(e, x[start + i], random[i], y[start + i]);
+    for (size_t start = 0, size; start < count; start += size) {
+      size = count - start;
+      const uint32_t* values = random.get(first + uint32_t(start), size);
+      convert_all<R>(e, x + start, values, y + start, size);
     }
   } else {
-    for (size_t i = 0; i < count; ++i) convert<R>(e, x[i], 0, y[i]);
+    convert_all<R>(e, x, y, count);
   }
+}
+
+// Calls use.template operator()<R>() for the rounding at hand.
+template <class Use>
+[[gnu::always_inline]] inline auto with_rounding(Rounding rounding, Use use) {
+  switch (rounding) {
+    case Rounding::TiesToEven: return use.template operator()<Rounding::TiesToEven>();
+    case Rounding::TiesToAway: return use.template operator()<Rounding::TiesToAway>();
+    case Rounding::TowardZero: return use.template operator()<Rounding::TowardZero>();
+    case Rounding::TowardPositive: return use.template operator()<Rounding::TowardPositive>();
+    case Rounding::TowardNegative: return use.template operator()<Rounding::TowardNegative>();
+    case Rounding::ToOdd: return use.template operator()<Rounding::ToOdd>();
+    case Rounding::StochasticA: return use.template operator()<Rounding::StochasticA>();
+    case Rounding::StochasticB: return use.template operator()<Rounding::StochasticB>();
+    case Rounding::StochasticC: break;
+  }
+  return use.template operator()<Rounding::StochasticC>();
 }
 
 template <class Result>
 void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
-  switch (job.rounding) {
-    case Rounding::TiesToEven: return loop<Rounding::TiesToEven>(job, x, y, count);
-    case Rounding::TiesToAway: return loop<Rounding::TiesToAway>(job, x, y, count);
-    case Rounding::TowardZero: return loop<Rounding::TowardZero>(job, x, y, count);
-    case Rounding::TowardPositive: return loop<Rounding::TowardPositive>(job, x, y, count);
-    case Rounding::TowardNegative: return loop<Rounding::TowardNegative>(job, x, y, count);
-    case Rounding::ToOdd: return loop<Rounding::ToOdd>(job, x, y, count);
-    case Rounding::StochasticA: return loop<Rounding::StochasticA>(job, x, y, count);
-    case Rounding::StochasticB: return loop<Rounding::StochasticB>(job, x, y, count);
-    case Rounding::StochasticC: return loop<Rounding::StochasticC>(job, x, y, count);
-  }
+  RandomRun random(job.site, job.encoder->random_bits);
+  with_rounding(job.rounding, [&]<Rounding R>() { loop<R>(*job.encoder, random, job.first_index, x, y, count); });
 }
 
 // binary64 to binary32, to odd: the exact value when it fits, otherwise the neighbour whose last bit is 1. Magnitudes
@@ -75,13 +129,22 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   const uint64_t lost = magnitude & 0x1fff'ffff;
   constexpr uint64_t kRebias = uint64_t{1023 - 127} << 23;
   constexpr uint64_t kSmallest = 0x0080'0001, kLargest = 0x7f7f'ffff;
-  uint64_t narrow = (magnitude >> 29 | (lost != 0 ? 1 : 0)) - kRebias;
-  narrow = magnitude >> 29 < kRebias + kSmallest ? kSmallest : narrow;
-  narrow = magnitude >> 29 > kRebias + kLargest ? kLargest : narrow;
-  narrow = magnitude == 0 ? 0 : narrow;
-  narrow = magnitude == 0x7ff0'0000'0000'0000 ? 0x7f80'0000 : narrow;
-  narrow = magnitude > 0x7ff0'0000'0000'0000 ? 0x7fc0'0000 : narrow;
+  uint64_t narrow = (magnitude >> 29 | uint64_t{lost != 0}) - kRebias;
+  narrow = detail::select(magnitude >> 29 < kRebias + kSmallest, kSmallest, narrow);
+  narrow = detail::select(magnitude >> 29 > kRebias + kLargest, kLargest, narrow);
+  narrow = detail::select(magnitude == 0, uint64_t{0}, narrow);
+  narrow = detail::select(magnitude == 0x7ff0'0000'0000'0000, uint64_t{0x7f80'0000}, narrow);
+  narrow = detail::select(magnitude > 0x7ff0'0000'0000'0000, uint64_t{0x7fc0'0000}, narrow);
   return float_of(uint32_t(bits >> 63 << 31 | narrow));
+}
+
+[[gnu::always_inline]] inline uint32_t amax_bits(const float* x, size_t count) {
+  uint32_t largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t magnitude = bits_of(x[i]) & 0x7fffffff;
+    largest = detail::select(magnitude > largest, magnitude, largest);
+  }
+  return largest;
 }
 
 }  // namespace
@@ -97,14 +160,7 @@ void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t co
   choose_loop(job, x, codes, count);
 }
 
-uint32_t largest_magnitude(const float* x, size_t count) {
-  uint32_t largest = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t magnitude = bits_of(x[i]) & 0x7fffffff;
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  return largest;
-}
+uint32_t largest_magnitude(const float* x, size_t count) { return amax_bits(x, count); }
 
 void quotients(const float* x, double numerator, double denominator, float* y, size_t count) {
   for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominator);
@@ -112,6 +168,58 @@ void quotients(const float* x, double numerator, double denominator, float* y, s
 
 void multiply(const float* x, float factor, float* y, size_t count) {
   for (size_t i = 0; i < count; ++i) y[i] = x[i] * factor;
+}
+
+size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
+  RandomRun random(job.cast.site, job.cast.encoder->random_bits);
+  return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
+    size_t start = 0;
+    for (size_t size; start < count; start += size) {
+      size = count - start < job.block ? count - start : job.block;
+      const uint32_t amax = amax_bits(x + start, size);
+      if (amax < kMinNormalBits || amax >= kInfinityBits) break;
+      const int exponent = int((amax + job.carry) >> 23) - 127 - job.e_max;
+      Encoder moved = *job.cast.encoder;
+      if (exponent < -127 || exponent > 127 || !detail::scale_grid(moved, exponent)) break;
+      loop<R>(moved, random, job.cast.first_index + uint32_t(start), x + start, y + start, size);
+    }
+    return start;
+  });
+}
+
+size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
+  if (job.block > kChunk) return 0;
+  RandomRun random(job.cast.site, job.cast.encoder->random_bits);
+  return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
+    const double numerator = job.numerator;
+    double denominators[kChunk];
+    float scales[kChunk];
+    size_t start = 0;
+    for (bool ordinary = true; ordinary && start < count;) {
+      // the scales of as many blocks as a chunk holds
+      size_t size = 0;
+      while (ordinary && size + job.block <= kChunk && start + size < count) {
+        const size_t rest = count - start - size;
+        const size_t width = rest < job.block ? rest : job.block;
+        const uint32_t amax = amax_bits(x + start + size, width);
+        const float wanted = narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
+        const float scale = float_of(detail::round_one<Rounding::TiesToEven>(*job.scale_encoder, bits_of(wanted), 0));
+        ordinary = amax < kInfinityBits && scale != 0;
+        if (!ordinary) break;
+        for (size_t i = 0; i < width; ++i) denominators[size + i] = double(scale) * job.denominator;
+        for (size_t i = 0; i < width; ++i) scales[size + i] = scale;
+        size += width;
+      }
+      // and their elements
+      const float* in = x + start;
+      float* out = y + start;
+      for (size_t i = 0; i < size; ++i) out[i] = narrow_to_odd(double(in[i]) * numerator / denominators[i]);
+      loop<R>(*job.cast.encoder, random, job.cast.first_index + uint32_t(start), out, out, size);
+      for (size_t i = 0; i < size; ++i) out[i] *= scales[i];
+      start += size;
+    }
+    return start;
+  });
 }
 
 }  // namespace halfulp::HALFULP_ISA

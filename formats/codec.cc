@@ -74,7 +74,9 @@ uint32_t with_sign(const Format& format, bool negative, uint32_t index) {
   return index;
 }
 
-uint32_t largest(const Format& format, bool negative) { return with_sign(format, negative, format.max_index(negative)); }
+uint32_t largest(const Format& format, bool negative) {
+  return with_sign(format, negative, format.max_index(negative));
+}
 
 uint32_t zero(const Format& format, const Policies& policies, bool negative) {
   return with_sign(format, negative && policies.zero == ZeroPolicy::KeepSign && format.has_negative_zero(), 0);
@@ -165,8 +167,11 @@ Real Real::quotient(double x, double y) {
   // Both significands have their highest bit set, so the quotient lies in (1/2, 2): 64 bits of it need 64 or 63 more.
   const int shift = a.significand >= b.significand ? 63 : 64;
   const Uint128 dividend = Uint128{a.significand} << shift;
-  return {.kind = Kind::Finite, .negative = a.negative != b.negative, .sticky = dividend % b.significand != 0,
-          .exponent = a.exponent - b.exponent + 63 - shift, .significand = uint64_t(dividend / b.significand)};
+  return {.kind = Kind::Finite,
+          .negative = a.negative != b.negative,
+          .sticky = dividend % b.significand != 0,
+          .exponent = a.exponent - b.exponent + 63 - shift,
+          .significand = uint64_t(dividend / b.significand)};
 }
 
 Real Real::scaled(int power) const {

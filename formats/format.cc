@@ -13,29 +13,59 @@ namespace halfulp {
 namespace {
 
 constexpr Format ieee(const char* name, int e, int m, std::string_view source) {
-  return {.name = name, .encoding = Encoding::SignMagnitude, .exponent_bits = e, .mantissa_bits = m,
-          .bias = (1 << (e - 1)) - 1, .nan = NanCodes::Ieee, .has_infinity = true, .source = source};
+  return {.name = name,
+          .encoding = Encoding::SignMagnitude,
+          .exponent_bits = e,
+          .mantissa_bits = m,
+          .bias = (1 << (e - 1)) - 1,
+          .nan = NanCodes::Ieee,
+          .has_infinity = true,
+          .source = source};
 }
 
 constexpr Format fnuz(const char* name, int e, int m, int bias, std::string_view source) {
-  return {.name = name, .encoding = Encoding::SignMagnitude, .exponent_bits = e, .mantissa_bits = m,
-          .bias = bias, .nan = NanCodes::NegativeZero, .has_infinity = false, .source = source};
+  return {.name = name,
+          .encoding = Encoding::SignMagnitude,
+          .exponent_bits = e,
+          .mantissa_bits = m,
+          .bias = bias,
+          .nan = NanCodes::NegativeZero,
+          .has_infinity = false,
+          .source = source};
 }
 
 constexpr Format finite(const char* name, int e, int m, int bias, std::string_view source) {
-  return {.name = name, .encoding = Encoding::SignMagnitude, .exponent_bits = e, .mantissa_bits = m,
-          .bias = bias, .nan = NanCodes::None, .has_infinity = false, .source = source};
+  return {.name = name,
+          .encoding = Encoding::SignMagnitude,
+          .exponent_bits = e,
+          .mantissa_bits = m,
+          .bias = bias,
+          .nan = NanCodes::None,
+          .has_infinity = false,
+          .source = source};
 }
 
 constexpr Format unsigned_top_nan(const char* name, int e, int m, std::string_view source) {
-  return {.name = name, .encoding = Encoding::Unsigned, .exponent_bits = e, .mantissa_bits = m,
-          .bias = (1 << (e - 1)) - 1, .nan = NanCodes::Top, .has_infinity = false, .source = source};
+  return {.name = name,
+          .encoding = Encoding::Unsigned,
+          .exponent_bits = e,
+          .mantissa_bits = m,
+          .bias = (1 << (e - 1)) - 1,
+          .nan = NanCodes::Top,
+          .has_infinity = false,
+          .source = source};
 }
 
 // Two's complement with `fraction_bits` of its bits below the binary point.
 constexpr Format integer(const char* name, int bits, int fraction_bits, bool narrow, std::string_view source) {
-  return {.name = name, .encoding = Encoding::TwosComplement, .exponent_bits = 0, .mantissa_bits = bits - 1,
-          .bias = 2 - bits + fraction_bits, .nan = NanCodes::None, .has_infinity = false, .narrow = narrow,
+  return {.name = name,
+          .encoding = Encoding::TwosComplement,
+          .exponent_bits = 0,
+          .mantissa_bits = bits - 1,
+          .bias = 2 - bits + fraction_bits,
+          .nan = NanCodes::None,
+          .has_infinity = false,
+          .narrow = narrow,
           .source = source};
 }
 
@@ -48,8 +78,14 @@ constexpr std::string_view kInteger = "two's complement";
 constexpr std::string_view kIntegerNarrow = "two's complement, symmetric";
 
 constexpr std::array kFormats = {
-    Format{.name = "e4m3fn", .encoding = Encoding::SignMagnitude, .exponent_bits = 4, .mantissa_bits = 3, .bias = 7,
-           .nan = NanCodes::Top, .has_infinity = false, .source = kOfp8},
+    Format{.name = "e4m3fn",
+           .encoding = Encoding::SignMagnitude,
+           .exponent_bits = 4,
+           .mantissa_bits = 3,
+           .bias = 7,
+           .nan = NanCodes::Top,
+           .has_infinity = false,
+           .source = kOfp8},
     ieee("e5m2", 5, 2, kOfp8),
     ieee("e4m3", 4, 3, kMlDtypes),
     ieee("e3m4", 3, 4, kMlDtypes),
@@ -64,8 +100,16 @@ constexpr std::array kFormats = {
     finite("e1m2b0", 1, 2, 0, "convention: bias 2^(E-1)-1"),
     finite("e2m0", 2, 0, 1, "fouroversix fp3"),
     finite("e0m3", 0, 3, -2, "CUDA Math API 13.1 __nv_fp4_e0m3"),
-    Format{.name = "e8m0", .encoding = Encoding::Unsigned, .exponent_bits = 8, .mantissa_bits = 0, .bias = 127,
-           .nan = NanCodes::Top, .has_infinity = false, .subnormals = false, .has_zero = false, .source = kMx},
+    Format{.name = "e8m0",
+           .encoding = Encoding::Unsigned,
+           .exponent_bits = 8,
+           .mantissa_bits = 0,
+           .bias = 127,
+           .nan = NanCodes::Top,
+           .has_infinity = false,
+           .subnormals = false,
+           .has_zero = false,
+           .source = kMx},
     unsigned_top_nan("ue4m3", 4, 3, "PTX ISA 9.1, 5.2.3"),
     unsigned_top_nan("ue5m3", 5, 3, "PTX ISA 9.4, 5.2.3"),
     ieee("binary16", 5, 10, kIeee754),
@@ -104,7 +148,7 @@ constexpr std::array kFormats = {
     integer("int16_narrow", 16, 0, true, kIntegerNarrow),
     integer("s2f6", 8, 6, false, "OCP MX v1.0 INT8; PTX ISA 9.1, 5.2.4"),
 };
-static_assert(kFormats[0].max_index() == 0b1111'110);           // 448
+static_assert(kFormats[0].max_index() == 0b1111'110);                // 448
 static_assert(ieee("e5m2", 5, 2, kOfp8).max_index() == 0b11110'11);  // 57344
 
 // Splits a two's-complement or sign-magnitude code into sign and index.
@@ -166,8 +210,13 @@ std::optional<Format> parse_pattern(const std::string_view text) {
   const int bits = *e + *m + !is_unsigned;
   std::string_view specials = rest;
   if (specials.empty()) specials = is_unsigned ? "fn" : bits > 6 ? "ieee" : "finite";
-  Format format{.name = text, .encoding = is_unsigned ? Encoding::Unsigned : Encoding::SignMagnitude,
-                .exponent_bits = *e, .mantissa_bits = *m, .bias = bias, .nan = NanCodes::None, .has_infinity = false,
+  Format format{.name = text,
+                .encoding = is_unsigned ? Encoding::Unsigned : Encoding::SignMagnitude,
+                .exponent_bits = *e,
+                .mantissa_bits = *m,
+                .bias = bias,
+                .nan = NanCodes::None,
+                .has_infinity = false,
                 .source = "e<E>m<M> from text"};
   if (specials == "ieee") {
     require(*e >= 2 && *m >= 1, text, "ieee needs at least two exponent bits and a mantissa bit");

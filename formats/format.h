@@ -39,9 +39,9 @@ struct FormatName {
 struct Format {
   FormatName name;
   Encoding encoding;
-  int exponent_bits;        // E: field width
-  int mantissa_bits;        // M: stored significand bits; the implicit bit is not counted
-  int bias;                 // free: not always 2^(E-1) - 1
+  int exponent_bits;  // E: field width
+  int mantissa_bits;  // M: stored significand bits; the implicit bit is not counted
+  int bias;           // free: not always 2^(E-1) - 1
   NanCodes nan;
   bool has_infinity;        // Ieee: top exponent, mantissa 0; else the highest magnitude below the NaN
   bool subnormals = true;   // false with a zero: exponent field 0 reads as zero; without: as a normal
@@ -74,11 +74,11 @@ struct Format {
 /// Exact magnitude of number `index` (0 … max_index, and max_index + 1 for the number that would follow).
 double magnitude(const Format& format, uint32_t index);
 
-double max_finite(const Format& format);     // largest finite number
-double min_normal(const Format& format);     // smallest positive normal; of an integer format, its step
-double min_positive(const Format& format);   // smallest positive number
-int max_exponent(const Format& format);      // floor(log2(max_finite)): the e_max of MX scale rules
-bool fits_binary32(const Format& format);    // whether every finite number is a binary32 number
+double max_finite(const Format& format);    // largest finite number
+double min_normal(const Format& format);    // smallest positive normal; of an integer format, its step
+double min_positive(const Format& format);  // smallest positive number
+int max_exponent(const Format& format);     // floor(log2(max_finite)): the e_max of MX scale rules
+bool fits_binary32(const Format& format);   // whether every finite number is a binary32 number
 
 /// What a code stands for.
 enum class CodeClass { Zero, Subnormal, Normal, Infinity, Nan };

@@ -29,8 +29,8 @@ std::string describe(std::string_view kind, std::string_view name, std::span<con
   constexpr size_t kMostCharactersShown = 64;  // edit distances take time in proportion, too
   const std::string_view rest = name.size() > kMostCharactersShown ? "…" : "";
   name = name.substr(0, kMostCharactersShown);
-  std::string message = fmt::format("no {} named '{}{}'; nearest: {}", kind, name, rest,
-                                    fmt::join(nearest_names(name, known), ", "));
+  std::string message =
+      fmt::format("no {} named '{}{}'; nearest: {}", kind, name, rest, fmt::join(nearest_names(name, known), ", "));
   if (known.size() <= kMostNamesShown) message += fmt::format("; known: {}", fmt::join(known, ", "));
   return message;
 }
@@ -39,9 +39,8 @@ std::string describe(std::string_view kind, std::string_view name, std::span<con
 
 std::vector<std::string_view> nearest_names(std::string_view name, std::span<const std::string_view> known) {
   std::vector<std::string_view> sorted(known.begin(), known.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [&](std::string_view a, std::string_view b) {
-    return edits(name, a) < edits(name, b);
-  });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](std::string_view a, std::string_view b) { return edits(name, a) < edits(name, b); });
   sorted.resize(std::min<size_t>(sorted.size(), 3));
   return sorted;
 }

@@ -15,16 +15,16 @@ namespace halfulp {
 /// toward_positive and toward_negative act on the signed value, all others on the magnitude. A code is even when its
 /// lowest bit is 0, also where a format has no mantissa bits.
 enum class Rounding {
-  TiesToEven,      // nearest; nu = 1/2 to the even code
-  TiesToAway,      // nearest; nu = 1/2 to the larger magnitude
+  TiesToEven,  // nearest; nu = 1/2 to the even code
+  TiesToAway,  // nearest; nu = 1/2 to the larger magnitude
   TowardZero,
   TowardPositive,
   TowardNegative,
-  ToOdd,           // inexact results take the odd code
+  ToOdd,  // inexact results take the odd code
   // With N random bits R in [0, 2^N), after IEEE P3109. Mean bias of nu: A -2^-(N+1), B and C 0 in the limit.
-  StochasticA,     // up when floor(nu 2^N) + R >= 2^N
-  StochasticB,     // up when floor(nu 2^(N+1)) + 2R + 1 >= 2^(N+1)
-  StochasticC,     // up when round_ties_to_even(nu 2^N) + R >= 2^N
+  StochasticA,  // up when floor(nu 2^N) + R >= 2^N
+  StochasticB,  // up when floor(nu 2^(N+1)) + 2R + 1 >= 2^(N+1)
+  StochasticC,  // up when round_ties_to_even(nu 2^N) + R >= 2^N
 };
 
 constexpr bool is_stochastic(Rounding rounding) { return rounding >= Rounding::StochasticA; }
@@ -115,9 +115,8 @@ struct EnumNames<ZeroPolicy> {
 template <>
 struct EnumNames<NegativePolicy> {
   static constexpr std::string_view kind = "policy for negative numbers";
-  static constexpr NamedValue<NegativePolicy> values[] = {{NegativePolicy::ToNan, "to_nan"},
-                                                          {NegativePolicy::Absolute, "absolute"},
-                                                          {NegativePolicy::ToZero, "to_zero"}};
+  static constexpr NamedValue<NegativePolicy> values[] = {
+      {NegativePolicy::ToNan, "to_nan"}, {NegativePolicy::Absolute, "absolute"}, {NegativePolicy::ToZero, "to_zero"}};
 };
 template <>
 struct EnumNames<Profile> {

@@ -351,7 +351,7 @@ TEST(Caster, decodes_arrays_of_every_code_width) {
   }
 }
 
-TEST(Scaled, casts_on_the_grid_times_a_power_of_two) {
+TEST(ScaleGrid, casts_on_the_grid_times_a_power_of_two) {
   int fast = 0;
   for (const Format& format : test_formats(16)) {
     const Oracle oracle(format);
@@ -360,8 +360,8 @@ TEST(Scaled, casts_on_the_grid_times_a_power_of_two) {
       const Caster caster(format, projection);
       if (caster.encoder() == nullptr) continue;
       for (const int power : {-120, -60, -20, -1, 0, 1, 3, 40, 100, 126}) {
-        Encoder encoder;
-        if (!scaled(*caster.encoder(), power, encoder)) continue;
+        Encoder encoder = *caster.encoder();
+        if (!detail::scale_grid(encoder, power)) continue;
         ++fast;
         std::vector<float> inputs = special_floats();
         if (format.bits() <= 8)
@@ -390,12 +390,13 @@ TEST(Scaled, casts_on_the_grid_times_a_power_of_two) {
   EXPECT_GT(fast, 1000);
 }
 
-TEST(Scaled, reaches_every_power_that_stays_in_the_normal_range_of_binary32) {
-  Encoder encoder;
-  const Caster e2m1(parse_format("e2m1"), {});
-  for (int power = -124; power <= 124; ++power) EXPECT_TRUE(scaled(*e2m1.encoder(), power, encoder)) << power;
-  EXPECT_FALSE(scaled(*e2m1.encoder(), 127, encoder));
-  EXPECT_FALSE(scaled(*e2m1.encoder(), -160, encoder));
+TEST(ScaleGrid, reaches_every_power_that_stays_in_the_normal_range_of_binary32) {
+  const auto reaches = [](int power) {
+    Encoder encoder = *Caster(parse_format("e2m1"), {}).encoder();
+    return detail::scale_grid(encoder, power);
+  };
+  for (int power = -125; power <= 124; ++power) EXPECT_TRUE(reaches(power)) << power;
+  for (const int power : {-160, -127, 126, 127}) EXPECT_FALSE(reaches(power)) << power;
 }
 
 }  // namespace

@@ -1,0 +1,327 @@
+#include "formats/block.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cassert>
+#include <charconv>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <stdexcept>
+
+#include "formats/codec.h"
+#include "formats/kernels.h"
+
+namespace halfulp {
+namespace {
+
+constexpr std::string_view kMx = "OCP MX v1.0";
+constexpr uint32_t kInfinityBits = 0x7f800000;
+
+constexpr std::array kBlockRows = {
+    BlockRow{"mxfp8_e4m3", "e4m3fn", "e8m0", 1, 32, {}, false, kMx},
+    BlockRow{"mxfp8_e5m2", "e5m2", "e8m0", 1, 32, {}, false, kMx},
+    BlockRow{"mxfp6_e3m2", "e3m2", "e8m0", 1, 32, {}, false, kMx},
+    BlockRow{"mxfp6_e2m3", "e2m3", "e8m0", 1, 32, {}, false, kMx},
+    BlockRow{"mxfp4", "e2m1", "e8m0", 1, 32, {}, false, kMx},
+    BlockRow{"mxint8", "s2f6", "e8m0", 1, 32, {}, false, kMx},
+    BlockRow{"nvfp4", "e2m1", "ue4m3", 1, 16, ScaleRule::Nearest, true, "arXiv 2509.25149, exact quotients"},
+};
+
+// Mantissa bits of the largest number's significand.
+int fraction_bits(const Format& element) { return element.mantissa_bits - (element.exponent_bits == 0); }
+
+// The exponent of a power-of-two scale for a finite amax > 0.
+int scale_exponent(ScaleRule rule, const Format& element, double amax) {
+  const int exponent = std::ilogb(amax);
+  const double significand = std::ldexp(amax, -exponent);
+  const int e_max = max_exponent(element);
+  switch (rule) {
+    case ScaleRule::Floor: return exponent - e_max;
+    case ScaleRule::Ceil: return exponent + (significand > 1) - e_max;
+    case ScaleRule::Even: return exponent + (significand >= 2 - std::ldexp(1.0, -(fraction_bits(element) + 1))) - e_max;
+    case ScaleRule::Rceil: return exponent + (significand > std::ldexp(max_finite(element), -e_max)) - e_max;
+    case ScaleRule::Nearest: break;
+  }
+  return 0;
+}
+
+// What added to the binary32 bits of a normal amax carries into the exponent field exactly where the rule goes up.
+uint32_t rule_carry(ScaleRule rule, const Format& element) {
+  constexpr uint32_t kMantissa = 0x007fffff;
+  switch (rule) {
+    case ScaleRule::Floor: return 0;
+    case ScaleRule::Ceil: return kMantissa;
+    case ScaleRule::Even: return uint32_t{1} << (22 - fraction_bits(element));
+    case ScaleRule::Rceil: return kMantissa - (std::bit_cast<uint32_t>(float(max_finite(element))) & kMantissa);
+    case ScaleRule::Nearest: break;
+  }
+  return 0;
+}
+
+struct Shape {
+  int rows, cols;
+};
+
+Shape parse_shape(std::string_view text) {
+  Shape shape{};
+  const char* end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, shape.rows);
+  const bool has_x = first.ec == std::errc() && first.ptr != end && *first.ptr == 'x';
+  const auto second = has_x ? std::from_chars(first.ptr + 1, end, shape.cols) : first;
+  if (!has_x || second.ec != std::errc() || second.ptr != end || shape.rows < 1 || shape.cols < 1)
+    throw std::invalid_argument(
+        fmt::format("block shape '{}': two positive numbers, rows x columns, such as 1x16 or 16x16", text));
+  return shape;
+}
+
+// Calls visit(first row, first column, rows, columns) for every block of an array, row-major.
+template <class Visitor>
+void for_each_block(const BlockFormat& format, int rows, int cols, Visitor visit) {
+  const int block_rows = format.rows == 0 ? std::max(rows, 1) : format.rows;
+  const int block_cols = format.cols == 0 ? std::max(cols, 1) : format.cols;
+  for (int row = 0; row < rows; row += block_rows)
+    for (int col = 0; col < cols; col += block_cols)
+      visit(row, col, std::min(block_rows, rows - row), std::min(block_cols, cols - col));
+}
+
+}  // namespace
+
+std::span<const BlockRow> block_formats() { return kBlockRows; }
+
+const BlockRow* find_block_row(std::string_view name) {
+  const auto row = std::ranges::find(kBlockRows, name, &BlockRow::name);
+  return row == kBlockRows.end() ? nullptr : &*row;
+}
+
+std::vector<ScaleRule> scale_rules(const Format& scale) {
+  if (scale.mantissa_bits > 0) return {ScaleRule::Nearest};
+  return {ScaleRule::Floor, ScaleRule::Ceil, ScaleRule::Even, ScaleRule::Rceil, ScaleRule::Nearest};
+}
+
+BlockFormat make_block_format(std::string_view text, std::optional<ScaleRule> rule, std::string_view shape) {
+  const BlockRow* row = find_block_row(text);
+  if (row == nullptr) {
+    std::vector<std::string_view> known;
+    for (const BlockRow& each : kBlockRows) known.push_back(each.name);
+    throw UnknownName("block format", text, known);
+  }
+  const Format scale = parse_format(row->scale);
+  const std::vector<ScaleRule> allowed = scale_rules(scale);
+  if (!rule) rule = row->rule;
+  if (!rule || std::ranges::find(allowed, *rule) == allowed.end()) {
+    std::vector<std::string_view> spelled;
+    for (ScaleRule each : allowed) spelled.push_back(name(each));
+    throw std::invalid_argument(fmt::format(
+        "block format '{}': {}; its scale rule is one of: {}", text,
+        rule ? fmt::format("not with scale rule '{}'", name(*rule)) : std::string("its scale rule must be stated"),
+        fmt::join(spelled, ", ")));
+  }
+  const Shape blocks = shape.empty() ? Shape{row->rows, row->cols} : parse_shape(shape);
+  return {.name = row->name,
+          .element = parse_format(row->element),
+          .scale = scale,
+          .rows = blocks.rows,
+          .cols = blocks.cols,
+          .rule = *rule,
+          .has_tensor_scale = row->has_tensor_scale,
+          .source = row->source};
+}
+
+CastEvents& CastEvents::operator+=(const CastEvents& other) {
+  elements += other.elements;
+  saturated += other.saturated;
+  flushed += other.flushed;
+  subnormal += other.subnormal;
+  nonfinite += other.nonfinite;
+  error_squares += other.error_squares;
+  signal_squares += other.signal_squares;
+  return *this;
+}
+
+void count_events(std::span<const float> x, std::span<const float> y, double scale, double max, double min_normal,
+                  CastEvents& events) {
+  assert(x.size() == y.size());
+  CastEvents counted{.elements = int64_t(x.size())};
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double wanted = x[i], got = double(y[i]) * scale, magnitude = std::fabs(double(y[i]));
+    const bool finite = std::isfinite(wanted) && std::isfinite(got);
+    counted.nonfinite += !finite;
+    counted.saturated += magnitude >= max && std::fabs(wanted) > std::fabs(got);
+    counted.flushed += magnitude == 0 && wanted != 0;
+    counted.subnormal += magnitude > 0 && magnitude < min_normal;
+    counted.error_squares += finite ? (got - wanted) * (got - wanted) : 0;
+    counted.signal_squares += finite ? wanted * wanted : 0;
+  }
+  events += counted;
+}
+
+// The array's largest magnitude and what follows from it: an element is x · numerator / (scale · denominator).
+struct BlockQuantizer::Level {
+  bool is_finite = true;
+  bool is_zero = false;
+  double numerator = 1, denominator = 1;
+  float tensor_scale = 1;
+};
+
+BlockQuantizer::BlockQuantizer(const BlockFormat& format, Rounding rounding, int random_bits)
+    : format_(format),
+      caster_(format.element,
+              {.rounding = rounding, .random_bits = random_bits, .policies = {.overflow = Overflow::Saturate}}),
+      scale_caster_(format.scale, {.policies = {.overflow = Overflow::Saturate, .negative = NegativePolicy::Absolute}}),
+      max_element_(max_finite(format.element)),
+      max_scale_(max_finite(format.scale)) {
+  assert(fits_binary32(format.element) && fits_binary32(format.scale));
+}
+
+BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x) const {
+  if (!format_.has_tensor_scale) return {};
+  const uint32_t bits = HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
+  const float amax = std::bit_cast<float>(bits);
+  if (bits >= kInfinityBits) return {.is_finite = false, .tensor_scale = std::numeric_limits<float>::quiet_NaN()};
+  if (amax == 0) return {.is_zero = true};
+  // Both products are exact: no format of the catalogue has that many significand bits.
+  return {.numerator = max_element_ * max_scale_,
+          .denominator = amax,
+          .tensor_scale = float(amax / (max_element_ * max_scale_))};
+}
+
+uint32_t BlockQuantizer::scale_code(const Level& level, uint32_t amax_bits) const {
+  const auto code_of = [&](const Real& x) { return encode(format_.scale, scale_caster_.projection(), x); };
+  if (!level.is_finite || amax_bits >= kInfinityBits)
+    return code_of(Real::of(std::numeric_limits<double>::quiet_NaN()));
+  const double amax = std::bit_cast<float>(amax_bits);
+  if (amax == 0) return code_of(Real::of(0.0));
+  if (format_.rule != ScaleRule::Nearest)
+    return code_of(Real::of(1.0).scaled(scale_exponent(format_.rule, format_.element, amax)));
+  if (format_.has_tensor_scale) return code_of(Real::quotient(amax * max_scale_, level.denominator));
+  return code_of(Real::quotient(amax, max_element_));
+}
+
+// Whether a quotient rounded to odd in binary32 rounds to the element like the exact one: it has bits enough when the
+// random bits below the element's mantissa are not too many.
+bool BlockQuantizer::fast_quotients() const {
+  constexpr int kMostBitsSeen = 20;
+  return caster_.encoder() != nullptr &&
+         format_.element.mantissa_bits + caster_.projection().random_bits <= kMostBitsSeen;
+}
+
+// Quantises blocks of one row from its front as far as the kernels reach; returns how many numbers that were.
+size_t BlockQuantizer::quantize_row_of_blocks(const Level& level, std::span<const float> x, std::span<float> values,
+                                              const RandomSite& site, uint32_t first_index) const {
+  if (caster_.encoder() == nullptr) return 0;
+  const Projection& projection = caster_.projection();
+  BlockJob job{.cast = {caster_.encoder(), projection.rounding, site, first_index},
+               .block = format_.cols == 0 ? x.size() : size_t(format_.cols),
+               .carry = rule_carry(format_.rule, format_.element),
+               .e_max = max_exponent(format_.element),
+               .scale_encoder = scale_caster_.encoder(),
+               .max_scale = max_scale_,
+               .numerator = level.numerator,
+               .denominator = level.denominator};
+  if (is_power_of_two()) return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
+  if (!level.is_finite || level.is_zero || !format_.has_tensor_scale || !fast_quotients() ||
+      job.scale_encoder == nullptr)
+    return 0;
+  return HALFULP_DISPATCH(quantize_scaled_blocks, job, x.data(), values.data(), x.size());
+}
+
+void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x,
+                                      std::span<float> values, const RandomSite& site, uint32_t first_index) const {
+  const double scale = decode(format_.scale, scale_code);
+  if (std::isnan(scale) || scale == 0) {
+    std::ranges::fill(values, scale == 0 ? 0.0f : std::numeric_limits<float>::quiet_NaN());
+    return;
+  }
+  const Projection& projection = caster_.projection();
+  const Encoder* encoder = caster_.encoder();
+  CastJob job{encoder, projection.rounding, site, first_index};
+
+  // A power of two moves the element grid instead of the numbers, so that nothing but the cast itself rounds.
+  if (is_power_of_two() && encoder != nullptr) {
+    Encoder moved = *encoder;
+    if (detail::scale_grid(moved, std::ilogb(scale))) {
+      job.encoder = &moved;
+      HALFULP_DISPATCH(round_values, job, x.data(), values.data(), x.size());
+      return;
+    }
+  } else if (fast_quotients()) {
+    HALFULP_DISPATCH(quotients, x.data(), level.numerator, scale * level.denominator, values.data(), x.size());
+    HALFULP_DISPATCH(round_values, job, values.data(), values.data(), x.size());
+    HALFULP_DISPATCH(multiply, values.data(), float(scale), values.data(), x.size());
+    return;
+  }
+  for (size_t i = 0; i < x.size(); ++i) {
+    const Real quotient = Real::quotient(x[i] * level.numerator, scale * level.denominator);
+    const uint32_t random =
+        is_stochastic(projection.rounding) ? random_bits(site, first_index + uint32_t(i), projection.random_bits) : 0;
+    values[i] = float(decode(format_.element, encode(format_.element, projection, quotient, random)) * scale);
+  }
+}
+
+float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values, int rows, int cols,
+                               const RandomSite& site, CastEvents* events) const {
+  assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
+  const Level array = level(x);
+  const double min_element = min_normal(format_.element);
+  // Blocks along a row go to the kernels until one is out of the ordinary; that one is done here.
+  const bool along_rows = format_.rows == 1 && events == nullptr;
+  size_t done = 0;
+  std::vector<float> original;
+  for_each_block(format_, rows, cols, [&](int row, int col, int height, int width) {
+    const auto segment = [&](int r) { return size_t(row + r) * size_t(cols) + size_t(col); };
+    if (along_rows && done == segment(0)) {
+      const size_t rest = size_t(cols - col);
+      done += quantize_row_of_blocks(array, x.subspan(done, rest), values.subspan(done, rest), site, uint32_t(done));
+    }
+    if (along_rows && done > segment(0)) return;
+    done = segment(0) + size_t(width);
+
+    uint32_t amax = 0;
+    for (int r = 0; r < height; ++r)
+      amax = std::max(amax, HALFULP_DISPATCH(largest_magnitude, x.data() + segment(r), size_t(width)));
+    const uint32_t code = scale_code(array, amax);
+    const double scale = decode(format_.scale, code);
+    for (int r = 0; r < height; ++r) {
+      const std::span<const float> in = x.subspan(segment(r), size_t(width));
+      const std::span<float> out = values.subspan(segment(r), size_t(width));
+      if (events != nullptr) original.assign(in.begin(), in.end());
+      quantize_segment(array, code, in, out, site, uint32_t(segment(r)));
+      if (events != nullptr)
+        count_events(original, out, array.tensor_scale, max_element_ * scale, min_element * scale, *events);
+    }
+  });
+  return array.tensor_scale;
+}
+
+BlockCodes BlockQuantizer::quantize_reference(std::span<const float> x, int rows, int cols,
+                                              const RandomSite& site) const {
+  assert(x.size() == size_t(rows) * size_t(cols));
+  const Level array = level(x);
+  BlockCodes result{.codes = std::vector<uint32_t>(x.size()), .scales = {}, .tensor_scale = array.tensor_scale};
+  const Projection& projection = caster_.projection();
+  for_each_block(format_, rows, cols, [&](int row, int col, int height, int width) {
+    uint32_t amax = 0;
+    const auto for_each_element = [&](auto visit) {
+      for (int r = 0; r < height; ++r)
+        for (int c = 0; c < width; ++c) visit(size_t(row + r) * size_t(cols) + size_t(col + c));
+    };
+    for_each_element([&](size_t i) { amax = std::max(amax, std::bit_cast<uint32_t>(x[i]) & 0x7fffffff); });
+    const uint32_t code = scale_code(array, amax);
+    const double scale = decode(format_.scale, code);
+    result.scales.push_back(code);
+    if (std::isnan(scale) || scale == 0) return;
+    for_each_element([&](size_t i) {
+      const Real quotient = Real::quotient(x[i] * array.numerator, scale * array.denominator);
+      const uint32_t random =
+          is_stochastic(projection.rounding) ? random_bits(site, uint32_t(i), projection.random_bits) : 0;
+      result.codes[i] = encode(format_.element, projection, quotient, random);
+    });
+  });
+  return result;
+}
+
+}  // namespace halfulp
