@@ -3,8 +3,8 @@
 
 #include <bit>
 #include <cstdint>
+#include <ostream>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include <fmt/format.h>
@@ -17,7 +17,20 @@
 namespace halfulp {
 namespace {
 
-using Case = std::tuple<const char*, Rounding>;
+struct Case {
+  const char* format;
+  Rounding rounding;
+};
+
+void PrintTo(const Case& test, std::ostream* out) { *out << test.format << " " << name(test.rounding); }
+
+std::vector<Case> all_cases() {
+  std::vector<Case> result;
+  for (const char* format : {"e4m3fn", "e5m2", "e3m2", "e2m3", "e2m1", "bfloat16", "binary16"})
+    for (const Rounding rounding : {Rounding::TiesToEven, Rounding::TowardZero, Rounding::ToOdd, Rounding::StochasticC})
+      result.push_back({format, rounding});
+  return result;
+}
 
 class AllFloatsExhaustive : public testing::TestWithParam<Case> {};
 
@@ -48,14 +61,9 @@ TEST_P(AllFloatsExhaustive, cast_as_the_reference_casts_them) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Casts, AllFloatsExhaustive,
-                         testing::Combine(testing::Values("e4m3fn", "e5m2", "e3m2", "e2m3", "e2m1", "bfloat16",
-                                                          "binary16"),
-                                          testing::Values(Rounding::TiesToEven, Rounding::TowardZero, Rounding::ToOdd,
-                                                          Rounding::StochasticC)),
+INSTANTIATE_TEST_SUITE_P(Casts, AllFloatsExhaustive, testing::ValuesIn(all_cases()),
                          [](const testing::TestParamInfo<Case>& test) {
-                           return std::string(std::get<0>(test.param)) + "_" +
-                                  std::string(name(std::get<1>(test.param)));
+                           return std::string(test.param.format) + "_" + std::string(name(test.param.rounding));
                          });
 
 }  // namespace
