@@ -73,7 +73,7 @@ class RandomRun {
 };
 
 template <Rounding R, class Result>
-void convert_all(const Encoder& encoder, const float* x, Result* y, size_t count) {
+[[gnu::always_inline]] inline void convert_all(const Encoder& encoder, const float* x, Result* y, size_t count) {
   const Encoder e = encoder;
   for (size_t i = 0; i < count; ++i) convert<R>(e, x[i], 0, y[i]);
 }
@@ -147,6 +147,30 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   return largest;
 }
 
+// The usual block sizes, known to the compiler.
+[[gnu::always_inline]] inline uint32_t block_amax_bits(const float* x, size_t count) {
+  switch (count) {
+    case 16: return amax_bits(x, 16);
+    case 32: return amax_bits(x, 32);
+    default: return amax_bits(x, count);
+  }
+}
+
+// y[i] = x[i] · numerator / denominators[i], rounded to odd. Not inlined: GCC makes vector code of it on its own only.
+[[gnu::noinline]] void divide(const float* x, double numerator, const double* denominators, float* y, size_t count) {
+  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominators[i]);
+}
+
+// One block of the usual sizes without the overhead of a run of any length.
+template <Rounding R>
+void convert_block(const Encoder& e, RandomRun& random, uint32_t first, const float* x, float* y, size_t count) {
+  if constexpr (!is_stochastic(R)) {
+    if (count == 16) return convert_all<R>(e, x, y, 16);
+    if (count == 32) return convert_all<R>(e, x, y, 32);
+  }
+  loop<R>(e, random, first, x, y, count);
+}
+
 }  // namespace
 
 void round_values(const CastJob& job, const float* x, float* y, size_t count) { choose_loop(job, x, y, count); }
@@ -176,12 +200,12 @@ size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* 
     size_t start = 0;
     for (size_t size; start < count; start += size) {
       size = count - start < job.block ? count - start : job.block;
-      const uint32_t amax = amax_bits(x + start, size);
+      const uint32_t amax = block_amax_bits(x + start, size);
       if (amax < kMinNormalBits || amax >= kInfinityBits) break;
       const int exponent = int((amax + job.carry) >> 23) - 127 - job.e_max;
       Encoder moved = *job.cast.encoder;
       if (exponent < -127 || exponent > 127 || !detail::scale_grid(moved, exponent)) break;
-      loop<R>(moved, random, job.cast.first_index + uint32_t(start), x + start, y + start, size);
+      convert_block<R>(moved, random, job.cast.first_index + uint32_t(start), x + start, y + start, size);
     }
     return start;
   });
@@ -191,7 +215,6 @@ size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, siz
   if (job.block > kChunk) return 0;
   RandomRun random(job.cast.site, job.cast.encoder->random_bits);
   return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
-    const double numerator = job.numerator;
     double denominators[kChunk];
     float scales[kChunk];
     size_t start = 0;
@@ -201,7 +224,7 @@ size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, siz
       while (ordinary && size + job.block <= kChunk && start + size < count) {
         const size_t rest = count - start - size;
         const size_t width = rest < job.block ? rest : job.block;
-        const uint32_t amax = amax_bits(x + start + size, width);
+        const uint32_t amax = block_amax_bits(x + start + size, width);
         const float wanted = narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
         const float scale = float_of(detail::round_one<Rounding::TiesToEven>(*job.scale_encoder, bits_of(wanted), 0));
         ordinary = amax < kInfinityBits && scale != 0;
@@ -213,7 +236,7 @@ size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, siz
       // and their elements
       const float* in = x + start;
       float* out = y + start;
-      for (size_t i = 0; i < size; ++i) out[i] = narrow_to_odd(double(in[i]) * numerator / denominators[i]);
+      divide(in, job.numerator, denominators, out, size);
       loop<R>(*job.cast.encoder, random, job.cast.first_index + uint32_t(start), out, out, size);
       for (size_t i = 0; i < size; ++i) out[i] *= scales[i];
       start += size;
