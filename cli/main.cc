@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <new>
 
@@ -48,7 +49,7 @@ int fail(std::span<const char* const> words, std::string_view message) {
   std::string line = fmt::format("halfulp{}{}: {}", is_verb ? " " : "", is_verb ? words[0] : "", message);
   std::ranges::replace_if(
       line, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
-  fmt::print(stderr, "{}\n", line);
+  std::fputs((line + "\n").c_str(), stderr);
   return kUnusable;
 }
 

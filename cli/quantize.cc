@@ -103,8 +103,16 @@ void check_paths(const QuantizeArguments& given) {
   if (clash) throw std::invalid_argument("OUT.npy, --codes and --scales: each a file of its own");
 }
 
+BlockFormat block_format(const QuantizeArguments& given) {
+  try {
+    return make_block_format(given.block, given.rule, given.shape);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(fmt::format("--block, --scale-rule, --shape: {}", error.what()));
+  }
+}
+
 void quantize(const QuantizeArguments& given) {
-  const BlockFormat format = make_block_format(given.block, given.rule, given.shape);
+  const BlockFormat format = block_format(given);
   const BlockQuantizer quantizer(format, given.rounding.rounding, given.rounding.bits());
   FloatArray array = read_npy(given.in);
   const auto [rows, cols] = as_matrix(given.in, array.shape);
