@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
@@ -16,7 +17,7 @@ std::string Word::where() const {
   constexpr size_t kMostShown = 60;
   const bool is_long = text.size() > kMostShown;
   return fmt::format("{} {} '{}{}'", is_input_line ? "standard input, line" : "argument", index + 1,
-                     text.substr(0, kMostShown), is_long ? "..." : "");
+                     printable(text.substr(0, kMostShown)), is_long ? "..." : "");
 }
 
 void for_each_word(const std::vector<std::string>& arguments, const std::function<void(const Word&)>& visit) {
@@ -56,5 +57,12 @@ std::string code_text(const Format& format, uint32_t code) {
 }
 
 std::string hexfloat(double x) { return fmt::format("{:a}", x); }
+
+std::string printable(std::string_view text) {
+  std::string shown(text);
+  std::ranges::replace_if(
+      shown, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
+  return shown;
+}
 
 }  // namespace halfulp::cli

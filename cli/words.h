@@ -36,6 +36,9 @@ std::string code_text(const Format& format, uint32_t code);
 
 std::string hexfloat(double x);
 
+/// Words of others for use in a message: a question mark in place of each control character.
+std::string printable(std::string_view text);
+
 /// Calls visit with a value of the smallest of uint8_t, uint16_t and uint32_t that holds the format's codes.
 template <class Visitor>
 void with_code_type(const Format& format, Visitor visit) {

@@ -15,8 +15,7 @@ using Strings = std::vector<std::string>;
 
 /// The codes that `halfulp cast` prints.
 Strings cast_codes(Strings arguments, std::string_view input = "") {
-  arguments.insert(arguments.begin(), "cast");
-  arguments.push_back("--csv");
+  arguments.insert(arguments.begin(), {"cast", "--csv"});
   return csv_column(output_of(arguments, input), "code");
 }
 

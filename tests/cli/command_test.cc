@@ -53,7 +53,7 @@ TEST(Command, every_listed_verb_shows_an_example) {
 }
 
 TEST(Command, a_missing_or_unknown_verb_names_the_known_ones) {
-  expect_unusable({}, {"a verb is missing", "formats, blocks, cast", "halfulp --help"});
+  expect_unusable(std::vector<std::string>(), {"a verb is missing", "formats, blocks, cast", "halfulp --help"});
   expect_unusable({"cats"}, {"no verb named 'cats'; nearest: cast", "known: formats"});
   expect_unusable({"--jsn"}, {"no verb named '--jsn'"});
 }

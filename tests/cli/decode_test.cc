@@ -17,12 +17,12 @@ std::vector<Code> all_codes(const Format& format) {
 
 TEST(DecodeVerb, codes_give_their_exact_values) {
   EXPECT_EQ(output_of({"decode", "--format", "e4m3fn", "7e", "0x08", "0X80", "ff", "001"}),
-            "code  value      decimal  class\n"
-            "7e    0x1.cp+8       448  normal\n"
-            "08    0x1p-6    0.015625  normal\n"
-            "80    -0x0p+0         -0  zero\n"
-            "ff    -nan          -nan  nan\n"
-            "01    0x1p-9 0.001953125  subnormal\n");
+            "code  value         decimal  class\n"
+            "7e    0x1.cp+8          448  normal\n"
+            "08    0x1p-6       0.015625  normal\n"
+            "80    -0x0p+0            -0  zero\n"
+            "ff    -nan             -nan  nan\n"
+            "01    0x1p-9    0.001953125  subnormal\n");
 }
 
 TEST(DecodeVerb, text_agrees_with_the_list_of_codes) {

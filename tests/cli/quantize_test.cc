@@ -179,6 +179,7 @@ TEST(Npy, other_types_and_orders_are_rejected) {
   };
   for (const char* type : {"<f8", ">f4", "<f2", "|u1", "f4", "<i4", "", "O"})
     expect_rejected(typed(type), {fmt::format("type is '{}'", type), "little-endian float32"});
+  expect_rejected(typed(std::string("<f4\0", 4)), {"type is '<f4?'"});
   expect_rejected(with_header("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 4), }\n"),
                   {"Fortran order", "C order"});
 }
