@@ -83,6 +83,11 @@ class Outputs {
   std::list<NewFile> files_;
 };
 
+Cell sqnr_db(const CastEvents& events) {
+  if (events.signal_squares == 0) return {};
+  return 10 * std::log10(events.signal_squares / events.error_squares);
+}
+
 void print_summary(const QuantizeArguments& given, const BlockFormat& format, const CastEvents& events,
                    float tensor_scale) {
   print_record(given.style, {{"block", text(format.name)},
@@ -93,7 +98,7 @@ void print_summary(const QuantizeArguments& given, const BlockFormat& format, co
                              {"flushed_to_zero", events.flushed},
                              {"subnormal", events.subnormal},
                              {"nan_or_infinite", events.nonfinite},
-                             {"sqnr_db", 10 * std::log10(events.signal_squares / events.error_squares)},
+                             {"sqnr_db", sqnr_db(events)},
                              {"tensor_scale", format.has_tensor_scale ? Cell(double{tensor_scale}) : Cell()}});
 }
 

@@ -218,7 +218,7 @@ template <class T>
 std::vector<T> values_of(const std::string& bytes) {
   EXPECT_EQ(bytes.size() % sizeof(T), 0u);
   std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  bytes.copy(reinterpret_cast<char*>(values.data()), values.size() * sizeof(T));
   return values;
 }
 

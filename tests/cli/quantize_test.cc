@@ -138,6 +138,17 @@ TEST(QuantizeVerb, summary_counts_what_happened) {
   EXPECT_EQ(values_of<float>(read_written(scratch.file("out.npy")).data), (std::vector<float>{6, 0, 0.5, 3, 0}));
 }
 
+TEST(QuantizeVerb, sqnr_is_infinite_without_error_and_absent_without_signal) {
+  const ScratchFolder scratch;
+  const auto sqnr = [&](const std::vector<float>& values) {
+    write_file(scratch.file("in.npy"), float_npy("(2,)", values));
+    return nlohmann::json::parse(output_of({"quantize", "--block", "mxfp4", "--scale-rule", "floor", "--json",
+                                            scratch.file("in.npy"), scratch.file("out.npy")}))["sqnr_db"];
+  };
+  EXPECT_EQ(sqnr({1, 2}), "inf");
+  EXPECT_TRUE(sqnr({0, -0.0f}).is_null());
+}
+
 /// Expects that a file is turned down with a message that names it and holds every one of `parts`, and no output.
 void expect_rejected(const std::string& bytes, Strings parts) {
   const ScratchFolder scratch;
