@@ -42,11 +42,19 @@ Arguments::Arguments(const Verb& verb, std::span<const char* const> words)
 
 Arguments::~Arguments() = default;
 
-void Arguments::add(const std::string& usage, const std::string& help, Need need, Setter set) {
+CLI::Option* Arguments::add_words(const std::string& usage, const std::string& help,
+                                  std::function<bool(const std::vector<std::string>&)> take) {
   const size_t space = std::min(usage.find(' '), usage.size());
   const std::string name = usage.substr(0, space);
-  const std::string placeholder = usage.substr(std::min(space + 1, usage.size()));
-  const auto take = [name, set](const CLI::results_t& words) {
+  if (name.starts_with("--")) option_names_.push_back(name);
+  return app_->add_option(name, take, help)
+      ->type_name(usage.substr(std::min(space + 1, usage.size())))
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void Arguments::add(const std::string& usage, const std::string& help, Need need, Setter set) {
+  const std::string name = usage.substr(0, usage.find(' '));
+  add_words(usage, help, [name, set](const std::vector<std::string>& words) {
     if (words.size() > 1)
       throw std::invalid_argument(fmt::format("{}: given {} times; once is allowed", name, words.size()));
     try {
@@ -55,9 +63,7 @@ void Arguments::add(const std::string& usage, const std::string& help, Need need
       throw std::invalid_argument(fmt::format("{}: {}", name, error.what()));
     }
     return true;
-  };
-  app_->add_option(name, take, help)->type_name(placeholder)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  if (name.starts_with("--")) option_names_.push_back(name);
+  });
   if (need == Need::Required) required_.push_back(name);
 }
 
@@ -66,32 +72,12 @@ void Arguments::flag(const std::string& name, bool& target, const std::string& h
   option_names_.push_back(name);
 }
 
-void Arguments::repeated(const std::string& usage, std::vector<std::string>& target, const std::string& help) {
-  const size_t space = std::min(usage.find(' '), usage.size());
-  const std::string name = usage.substr(0, space);
-  app_->add_option(
-          name,
-          [&target](const CLI::results_t& words) {
-            std::ranges::transform(words, std::back_inserter(target), unshielded);
-            return true;
-          },
-          help)
-      ->type_name(usage.substr(std::min(space + 1, usage.size())))
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  option_names_.push_back(name);
-}
-
-void Arguments::positionals(const std::string& name, std::vector<std::string>& target, const std::string& help) {
-  app_->add_option(
-          name,
-          [&target](const CLI::results_t& words) {
-            std::ranges::transform(words, std::back_inserter(target), unshielded);
-            return true;
-          },
-          help)
-      ->type_name("")
-      ->expected(1, -1)
-      ->allow_extra_args();
+void Arguments::list(const std::string& usage, std::vector<std::string>& target, const std::string& help) {
+  CLI::Option* added = add_words(usage, help, [&target](const CLI::results_t& words) {
+    std::ranges::transform(words, std::back_inserter(target), unshielded);
+    return true;
+  });
+  if (!usage.starts_with("--")) added->expected(1, -1)->allow_extra_args();
 }
 
 void Arguments::table_style(TableStyle& style) {

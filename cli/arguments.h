@@ -23,7 +23,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace halfulp::cli {
 
@@ -50,10 +51,8 @@ class Arguments {
   template <class T>
   void positional(const std::string& name, T& target, const std::string& help, Need need = Need::Optional);
   void flag(const std::string& name, bool& target, const std::string& help);
-  /// An option that may stand several times.
-  void repeated(const std::string& usage, std::vector<std::string>& target, const std::string& help);
-  /// All VALUEs that are left.
-  void positionals(const std::string& name, std::vector<std::string>& target, const std::string& help);
+  /// "VALUE": all VALUEs that are left. "--set KEY=VALUE": an option that may be given any number of times.
+  void list(const std::string& usage, std::vector<std::string>& target, const std::string& help);
   /// --json and --csv, which exclude each other.
   void table_style(TableStyle& style);
 
@@ -62,6 +61,8 @@ class Arguments {
 
  private:
   using Setter = std::function<void(const std::string&)>;
+  CLI::Option* add_words(const std::string& usage, const std::string& help,
+                         std::function<bool(const std::vector<std::string>&)> take);
   void add(const std::string& usage, const std::string& help, Need need, Setter set);
   void require_known_words() const;
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,15 +70,15 @@ void print_block(TableStyle style, const BlockRow& row) {
 }  // namespace
 
 int run_blocks(Arguments& arguments) {
-  std::string wanted;
+  std::optional<std::string> wanted;
   TableStyle style = TableStyle::Aligned;
   arguments.positional("NAME", wanted, "A block format of the list");
   arguments.table_style(style);
   arguments.parse();
-  if (wanted.empty())
-    print_blocks(style);
+  if (wanted)
+    print_block(style, find_block(*wanted));
   else
-    print_block(style, find_block(wanted));
+    print_blocks(style);
   return 0;
 }
 

@@ -142,8 +142,8 @@ int run_cast(Arguments& arguments) {
   arguments.option("--from NAME", given.source, "What a number is read as, to nearest, before the cast");
   arguments.flag("--binary", given.binary,
                  "Standard input is raw little-endian f32 or f64 (--from), output raw codes of 1, 2 or 4 bytes");
-  arguments.positionals("VALUE", given.values,
-                        "Decimal, hexadecimal (0x1.8p+1), nan or inf; without any, the lines of the standard input");
+  arguments.list("VALUE", given.values,
+                 "Decimal, hexadecimal (0x1.8p+1), nan or inf; without any, the lines of the standard input");
   arguments.table_style(given.style);
   arguments.parse();
   given.rounding.check();

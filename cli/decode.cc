@@ -54,7 +54,7 @@ int run_decode(Arguments& arguments) {
   arguments.flag("--binary", binary,
                  "Standard input is raw codes of 1, 2 or 4 bytes, output raw little-endian numbers");
   arguments.option("--to NAME", target, "With --binary: the numbers written (default f32)");
-  arguments.positionals("CODE", codes, "Hexadecimal; without any, the lines of the standard input");
+  arguments.list("CODE", codes, "Hexadecimal; without any, the lines of the standard input");
   arguments.table_style(style);
   arguments.parse();
 

@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <new>
 
 #include "cli/streams.h"
 #include "cli/verbs.h"
+#include "cli/words.h"
 
 namespace halfulp::cli {
 namespace {
@@ -45,10 +47,8 @@ int run(std::span<const char* const> words) {
 // Prints a message as one line, whatever the user's words in it hold.
 int fail(std::span<const char* const> words, std::string_view message) {
   const bool is_verb = !words.empty() && std::ranges::count(kVerbs, words[0], &Verb::name) > 0;
-  std::string line = fmt::format("halfulp{}{}: {}", is_verb ? " " : "", is_verb ? words[0] : "", message);
-  std::ranges::replace_if(
-      line, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
-  fmt::print(stderr, "{}\n", line);
+  const std::string line = fmt::format("halfulp{}{}: {}", is_verb ? " " : "", is_verb ? words[0] : "", message);
+  std::fputs((printable(line) + "\n").c_str(), stderr);
   return kUnusable;
 }
 

@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "cli/words.h"
+
 namespace halfulp::cli {
 namespace {
 
@@ -186,7 +188,7 @@ FloatArray read_npy(const std::string& path) {
   const InputFile file(path);
   const Header header = parse_header(file, read_header(file));
   if (header.type != "<f4")
-    file.reject(fmt::format("its type is '{}'; only '<f4', little-endian float32, is read", *header.type));
+    file.reject(fmt::format("its type is '{}'; only '<f4', little-endian float32, is read", printable(*header.type)));
   if (*header.fortran_order) file.reject("it is in Fortran order; only C order is read (numpy.ascontiguousarray)");
   return {*header.shape, read_values(file, value_count(file, *header.shape))};
 }

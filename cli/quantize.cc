@@ -83,6 +83,11 @@ class Outputs {
   std::list<NewFile> files_;
 };
 
+Cell sqnr_db(const CastEvents& events) {
+  if (events.signal_squares == 0) return {};
+  return 10 * std::log10(events.signal_squares / events.error_squares);
+}
+
 void print_summary(const QuantizeArguments& given, const BlockFormat& format, const CastEvents& events,
                    float tensor_scale) {
   print_record(given.style, {{"block", text(format.name)},
@@ -93,7 +98,7 @@ void print_summary(const QuantizeArguments& given, const BlockFormat& format, co
                              {"flushed_to_zero", events.flushed},
                              {"subnormal", events.subnormal},
                              {"nan_or_infinite", events.nonfinite},
-                             {"sqnr_db", 10 * std::log10(events.signal_squares / events.error_squares)},
+                             {"sqnr_db", sqnr_db(events)},
                              {"tensor_scale", format.has_tensor_scale ? Cell(double{tensor_scale}) : Cell()}});
 }
 
@@ -103,8 +108,16 @@ void check_paths(const QuantizeArguments& given) {
   if (clash) throw std::invalid_argument("OUT.npy, --codes and --scales: each a file of its own");
 }
 
+BlockFormat block_format(const QuantizeArguments& given) {
+  try {
+    return make_block_format(given.block, given.rule, given.shape);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(fmt::format("--block, --scale-rule, --shape: {}", error.what()));
+  }
+}
+
 void quantize(const QuantizeArguments& given) {
-  const BlockFormat format = make_block_format(given.block, given.rule, given.shape);
+  const BlockFormat format = block_format(given);
   const BlockQuantizer quantizer(format, given.rounding.rounding, given.rounding.bits());
   FloatArray array = read_npy(given.in);
   const auto [rows, cols] = as_matrix(given.in, array.shape);

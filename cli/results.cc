@@ -33,10 +33,10 @@ int run_results(Arguments& arguments) {
   int64_t top = INT64_MAX;
   TableStyle style = TableStyle::Aligned;
   arguments.positional("STORE", store_path, "A store that `sweep` made", Need::Required);
-  arguments.repeated("--where KEY=VALUE", where, "Only runs with this setting, recipe or status; all that are given");
+  arguments.list("--where KEY=VALUE", where, "Only runs with this setting, recipe or status; all that are given");
   arguments.option("--sort METRIC", metric, "What ranks: validation_loss (default), train_loss, accuracy");
   arguments.option("--top N", top, "At most N arms of each task");
-  arguments.repeated("--baseline KEY=VALUE", baseline,
+  arguments.list("--baseline KEY=VALUE", baseline,
                      "What arms are compared with: themselves under these settings (default recipe=bf16)");
   arguments.table_style(style);
   arguments.parse();

@@ -52,7 +52,7 @@ int run_run(Arguments& arguments) {
   std::vector<std::string> sets;
   TableStyle style = TableStyle::Aligned;
   arguments.positional("STUDY.toml", study_path, "The study", Need::Required);
-  arguments.repeated("--set KEY=VALUE", sets, "A setting that replaces the study's");
+  arguments.list("--set KEY=VALUE", sets, "A setting that replaces the study's");
   arguments.table_style(style);
   arguments.parse();
 

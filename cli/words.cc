@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
@@ -16,7 +17,7 @@ std::string Word::where() const {
   constexpr size_t kMostShown = 60;
   const bool is_long = text.size() > kMostShown;
   return fmt::format("{} {} '{}{}'", is_input_line ? "standard input, line" : "argument", index + 1,
-                     text.substr(0, kMostShown), is_long ? "..." : "");
+                     printable(text.substr(0, kMostShown)), is_long ? "..." : "");
 }
 
 void for_each_word(const std::vector<std::string>& arguments, const std::function<void(const Word&)>& visit) {
@@ -66,6 +67,13 @@ std::vector<Setting> parse_assignments(const std::vector<std::string>& words, st
     all.push_back({word.substr(0, equals), word.substr(equals + 1)});
   }
   return all;
+}
+
+std::string printable(std::string_view text) {
+  std::string shown(text);
+  std::ranges::replace_if(
+      shown, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
+  return shown;
 }
 
 }  // namespace halfulp::cli

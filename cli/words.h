@@ -40,6 +40,9 @@ std::string hexfloat(double x);
 /// KEY=VALUE words of an option. Throws std::invalid_argument naming the option.
 std::vector<Setting> parse_assignments(const std::vector<std::string>& words, std::string_view option);
 
+/// Words of others for use in a message: a question mark in place of each control character.
+std::string printable(std::string_view text);
+
 /// Calls visit with a value of the smallest of uint8_t, uint16_t and uint32_t that holds the format's codes.
 template <class Visitor>
 void with_code_type(const Format& format, Visitor visit) {
