@@ -124,7 +124,7 @@ void Arguments::parse() {
   } catch (const CLI::CallForHelp&) {
     throw HelpWanted{app_->help()};
   } catch (const CLI::ParseError& error) {
-    throw std::invalid_argument(error.what());
+    throw std::invalid_argument(fmt::format("{}; --help shows an example", error.what()));
   }
   require_known_words();
 }

@@ -215,9 +215,9 @@ TEST(CastVerb, binary_streams_any_length) {
 
 TEST(CastVerb, binary_joins_records_that_arrive_in_parts) {
   const CommandResult result = shell(
-      "{ printf '\\0\\0\\200\\77\\0'; sleep 0.2; printf '\\0'; sleep 0.2; printf '\\0\\100'; }"
+      "{ printf '\\0\\0\\0\\100\\0\\0\\200'; sleep 0.2; printf '\\77\\0\\0'; sleep 0.2; printf '\\100\\100'; }"
       " | halfulp cast --format e4m3fn --binary --from f32 | od -An -tx1");
-  EXPECT_EQ(result.out, " 38 40\n") << result.err;
+  EXPECT_EQ(result.out, " 40 38 44\n") << result.err;
 }
 
 TEST(CastVerb, binary_answers_while_its_input_stays_open) {

@@ -62,11 +62,11 @@ TEST(Command, options_that_do_not_fit_are_one_line) {
   expect_unusable({"cast", "--foramt", "e4m3fn", "1"}, {"halfulp cast: no option named '--foramt'; nearest: --format"});
   expect_unusable({"cast", "--foramt=e4m3fn", "1"}, {"no option named '--foramt'"});
   expect_unusable({"cast", "1"}, {"--format is missing", "--help"});
-  expect_unusable({"cast", "--format"}, {"--format", "NAME"});
+  expect_unusable({"cast", "--format"}, {"--format", "NAME", "--help"});
   expect_unusable({"cast", "--format", "e5m2", "--format", "e5m2", "1"}, {"--format: given 2 times; once"});
   expect_unusable({"formats", "e5m2", "e4m3"}, {"'e4m3' is one argument too many"});
   expect_unusable({"formats", "--json", "--csv"}, {"--json, --csv: only one of them"});
-  expect_unusable({"formats", "e5m2", "--codes=3"}, {"codes"});
+  expect_unusable({"formats", "e5m2", "--codes=3"}, {"codes", "--help"});
   expect_unusable({"formats", "e5m2", "--", "--codes"}, {"'--codes' is one argument too many"});
 }
 
