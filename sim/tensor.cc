@@ -67,7 +67,7 @@ void activate(Activation activation, const Tensor& x, Tensor& y, Tensor& saved) 
   const size_t count = x.data.size();
   switch (activation) {
     case Activation::Relu:
-      for (size_t i = 0; i < count; ++i) y.data[i] = x.data[i] > 0 ? x.data[i] : 0.0f;
+      for (size_t i = 0; i < count; ++i) y.data[i] = x.data[i] <= 0 ? 0.0f : x.data[i];  // a NaN stays
       break;
     case Activation::Gelu:
       saved = Tensor(x.rows, x.cols);

@@ -121,6 +121,15 @@ TEST(Activations, relu_has_no_slope_at_zero) {
   EXPECT_EQ(dx.data, (std::vector<float>{0, 0}));
 }
 
+TEST(Activations, a_nan_stays_one) {
+  for (Activation kind : kActivations) {
+    Tensor x(1, 1), y, saved;
+    x.data = {std::numeric_limits<float>::quiet_NaN()};
+    activate(kind, x, y, saved);
+    EXPECT_TRUE(std::isnan(y.data[0])) << int(kind);
+  }
+}
+
 // --- layer norm ---
 
 struct Norm {
