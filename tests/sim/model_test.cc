@@ -227,6 +227,37 @@ TEST(Models, have_the_parameters_that_their_shape_says) {
             72 + 2 * (24 + 126 + 42 + 168 + 150) + 12 + 49);
 }
 
+// With zero weights in the other linear layers their casts change nothing, so outputs and gradients are those of
+// float32 unless the head, a norm, an embedding or the attention is cast.
+TEST(Models, leave_everything_but_those_linear_layers_in_float32) {
+  struct Pass {
+    Tensor outputs;
+    std::map<std::string, std::vector<float>> gradients;
+  };
+  const auto pass_with = [](const ModelSpec& spec, const Batch& batch, std::string_view recipe) {
+    const RecipeCasts casts = prepare(find_recipe(recipe));
+    const int features = spec.kind == ModelKind::Mlp ? kFeatures : kVocabulary;
+    const std::unique_ptr<Model> model = make_model(spec, features, kVocabulary, casts, 1);
+    spread_out(*model);
+    for (Parameter* parameter : model->parameters)
+      if (parameter->name.ends_with(".weight") && !parameter->name.starts_with("head"))
+        std::ranges::fill(parameter->value, 0.0f);
+    Pass pass;
+    model->forward(batch, pass.outputs, {});
+    model->backward(batch, reference::random_tensor(batch.rows, kVocabulary, 0.3f, 99), {});
+    for (const Parameter* parameter : model->parameters)
+      if (!parameter->name.ends_with(".weight") || parameter->name.starts_with("head"))
+        pass.gradients[parameter->name] = parameter->gradient;
+    return pass;
+  };
+  for (const ModelSpec& spec : {mlp(Activation::Gelu, 2), transformer(2)}) {
+    const Batch batch = spec.kind == ModelKind::Mlp ? table_batch() : text_batch(spec);
+    const Pass plain = pass_with(spec, batch, "fp32"), cast = pass_with(spec, batch, "mxfp4-ocp");
+    EXPECT_EQ(cast.outputs.data, plain.outputs.data);
+    EXPECT_EQ(cast.gradients, plain.gradients);
+  }
+}
+
 TEST(Models, quantise_every_linear_layer_but_the_head) {
   const RecipeCasts casts = prepare({});
   EXPECT_EQ(make_model(mlp(Activation::Relu, 2), kFeatures, kClasses, casts, 1)->quantized_layers,

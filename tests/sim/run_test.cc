@@ -13,6 +13,7 @@
 #include "sim/dataset.h"
 #include "sim/numerics.h"
 #include "sim/task.h"
+#include "sim/trainer.h"
 
 namespace halfulp {
 namespace {
@@ -104,6 +105,30 @@ TEST(Runs, differ_with_the_seed_and_the_recipe) {
   for (const char* seed : {"1", "2", "4294967297"}) weights.insert(weights_of(record_of(short_run({{"seed", seed}}))));
   weights.insert(weights_of(record_of(short_run({{"recipe", "bf16"}}))));
   EXPECT_EQ(weights.size(), 4u);
+}
+
+TEST(Runs, are_the_steps_of_a_trainer_on_the_batches_of_the_seed) {
+  SKIP_UNLESS_FETCHED("digits");
+  const Experiment e = short_run({{"recipe", "nvfp4-nvidia"}, {"recipe.*.rounding", "stochastic_c"}});
+  const auto data = task_data("digits");
+  Trainer trainer(e, Target::Class, data->features(), data->outputs());
+  for (int step = 0; step < e.steps; ++step) {
+    const RandomSite site{.seed = e.seed, .stream = Stream::Data, .step = uint32_t(step)};
+    bool finite = false;
+    trainer.step(data->training_batch(e.batch, 0, site), step, false, finite);
+  }
+  double loss = 0, correct = 0, rows = 0;
+  for (int i = 0; i * e.batch < 359; ++i) {
+    const Loss part = trainer.evaluate(data->validation_batch(i, e.batch, 0), i);
+    loss += part.mean * double(part.rows);
+    correct += double(part.correct);
+    rows += double(part.rows);
+  }
+  EXPECT_EQ(rows, 359);
+  const RunRecord record = record_of(e);
+  EXPECT_EQ(weights_of(record), trainer.weights_digest());
+  EXPECT_EQ(record.metrics.at("validation_loss"), loss / rows);
+  EXPECT_EQ(record.metrics.at("accuracy"), correct / rows);
 }
 
 // --- the curve ---
