@@ -150,7 +150,7 @@ void count_events(std::span<const float> x, std::span<const float> y, double sca
     const double wanted = x[i], got = double(y[i]) * scale, magnitude = std::fabs(double(y[i]));
     const bool finite = std::isfinite(wanted) && std::isfinite(got);
     counted.nonfinite += !finite;
-    counted.saturated += magnitude >= max && std::fabs(wanted) > std::fabs(got);
+    counted.saturated += magnitude > 0 && magnitude >= max && std::fabs(wanted) > std::fabs(got);
     counted.flushed += magnitude == 0 && wanted != 0;
     counted.subnormal += magnitude > 0 && magnitude < min_normal;
     counted.error_squares += finite ? (got - wanted) * (got - wanted) : 0;

@@ -64,7 +64,7 @@ BlockFormat make_block_format(std::string_view name, std::optional<ScaleRule> ru
 struct CastEvents {
   int64_t elements = 0;
   int64_t saturated = 0;      // larger than the largest number on the grid they were given
-  int64_t flushed = 0;        // not zero, but rounded to zero
+  int64_t flushed = 0;        // not zero, but rounded to zero, also by a scale that is zero
   int64_t subnormal = 0;      // rounded to a subnormal of the element format
   int64_t nonfinite = 0;      // NaN or infinite before or after
   double error_squares = 0;   // sum of (result - x)^2 over finite ones

@@ -9,7 +9,7 @@
 
 namespace halfulp {
 
-/// A name the user gave that no table knows. what(): "no KIND named 'NAME' (nearest: …; known: …)".
+/// A name the user gave that no table knows. what(): "no KIND named 'NAME'; nearest: …; known: …".
 struct UnknownName : std::invalid_argument {
   UnknownName(std::string_view kind, std::string_view name, std::span<const std::string_view> known);
 };

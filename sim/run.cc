@@ -43,6 +43,7 @@ class DivergenceWatch {
                        kRising, lowest_, kRisingEvaluations);
   }
 
+  bool started() const { return started_; }
   double first() const { return first_; }
   double mean() const { return mean_; }
 
@@ -144,8 +145,10 @@ std::optional<RunRecord> run_experiment(const Experiment& e, const RunControl& c
     record.status = RunStatus::Diverged;
     record.diverged_step = step;
   }
-  record.metrics["train_loss"] = watch.mean();
-  record.metrics["initial_loss"] = watch.first();
+  if (watch.started()) {
+    record.metrics["train_loss"] = watch.mean();
+    record.metrics["initial_loss"] = watch.first();
+  }
   record.curve = curve.dump();
   record.counters = counters_json(trainer);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

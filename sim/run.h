@@ -26,8 +26,9 @@ struct RunControl {
 /// for three evaluations in a row. Exceptions are those of task_data.
 ///
 /// Metrics: validation_loss, train_loss, initial_loss, and accuracy on the validation part for classes and tokens; a
-/// diverged run has no validation_loss. Counters: JSON {layer: {slot: {elements, saturated, …, sqnr_db}}} summed over
-/// about ten steps spread over the run, and the digest of the final weights.
+/// diverged run has neither validation_loss nor accuracy, and one that diverged in its first step has no metrics.
+/// Counters: JSON {events: {layer: {slot: CastEvents}}, weights_sha256, parameters}, the events summed over about ten
+/// steps spread over the run, the digest of the final weights and their number.
 std::optional<RunRecord> run_experiment(const Experiment& experiment, const RunControl& control = {});
 
 }  // namespace halfulp

@@ -39,7 +39,7 @@ requires std::is_arithmetic_v<T> T parse_number(std::string_view text) {
                                             std::is_floating_point_v<T> ? "finite number"
                                             : std::is_signed_v<T>       ? "whole number"
                                                                         : "whole number from 0 on"));
-  return value;
+  return value == 0 ? T{} : value;  // minus zero is zero: equal settings have one text
 }
 
 inline std::string to_text(const std::string& value) { return value; }

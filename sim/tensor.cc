@@ -67,7 +67,7 @@ void activate(Activation activation, const Tensor& x, Tensor& y, Tensor& saved) 
   const size_t count = x.data.size();
   switch (activation) {
     case Activation::Relu:
-      for (size_t i = 0; i < count; ++i) y.data[i] = x.data[i] > 0 ? x.data[i] : 0.0f;
+      for (size_t i = 0; i < count; ++i) y.data[i] = x.data[i] <= 0 ? 0.0f : x.data[i];  // a NaN stays
       break;
     case Activation::Gelu:
       saved = Tensor(x.rows, x.cols);
@@ -153,16 +153,17 @@ void layer_norm_backward(const Tensor& dy, std::span<const float> gain, const La
   }
 }
 
-void softmax_row(std::span<const float> x, int count, std::span<float> y) {
+float softmax_row(std::span<const float> x, int count, std::span<float> y) {
   const std::span<const float> in = x.first(size_t(count));
   const std::span<float> out = y.first(size_t(count));
   float largest = -std::numeric_limits<float>::infinity();
   for (float value : in) largest = value > largest ? value : largest;
   for (size_t c = 0; c < in.size(); ++c) out[c] = in[c] - largest;
   exp_array(out, out);
-  const float inverse = 1.0f / sum(out);
+  const float total = sum(out), inverse = 1.0f / total;
   for (float& value : out) value *= inverse;
   std::ranges::fill(y.subspan(size_t(count)), 0.0f);
+  return total;
 }
 
 void softmax_row_backward(std::span<const float> y, std::span<const float> dy, std::span<float> dx) {
@@ -174,21 +175,24 @@ double softmax_cross_entropy(const Tensor& logits, std::span<const int32_t> labe
                              int64_t& correct) {
   assert(size_t(logits.rows) == labels.size());
   d_logits = Tensor(logits.rows, logits.cols);
-  std::vector<float> log_probability(labels.size());
+  std::vector<float> losses(labels.size()), distances(labels.size());
   const float inverse_rows = 1.0f / float(logits.rows);
   for (int r = 0; r < logits.rows; ++r) {
     const std::span<const float> in = logits.row(r);
     const std::span<float> out = d_logits.row(r);
     const size_t label = size_t(labels[size_t(r)]);
-    correct += size_t(std::ranges::max_element(in) - in.begin()) == label;
-    softmax_row(in, logits.cols, out);
-    log_probability[size_t(r)] = out[label];
+    const auto largest = std::ranges::max_element(in);
+    correct += size_t(largest - in.begin()) == label;
+    // -log p[label] = log(sum) + max - x[label]; p itself may underflow
+    losses[size_t(r)] = softmax_row(in, logits.cols, out);
+    distances[size_t(r)] = *largest - in[label];
     // d(-log p[label]) / d logit[c] = p[c] - [c = label]
     out[label] -= 1.0f;
     for (float& value : out) value *= inverse_rows;
   }
-  log_array(log_probability, log_probability);
-  return -double(sum(log_probability)) / logits.rows;
+  log_array(losses, losses);
+  add(distances, losses);
+  return double(sum(losses)) / logits.rows;
 }
 
 double mean_squared_error(const Tensor& prediction, std::span<const float> targets, Tensor& d_prediction) {

@@ -53,13 +53,13 @@ void layer_norm(const Tensor& x, std::span<const float> gain, std::span<const fl
 void layer_norm_backward(const Tensor& dy, std::span<const float> gain, const LayerNormCache& cache, Tensor& dx,
                          std::span<float> d_gain, std::span<float> d_bias);
 
-/// y[c] = exp(x[c] - max) / sum for the first `count` columns of a row, 0 for the others.
-void softmax_row(std::span<const float> x, int count, std::span<float> y);
+/// y[c] = exp(x[c] - max) / sum for the first `count` columns of a row, 0 for the others. Returns the sum.
+float softmax_row(std::span<const float> x, int count, std::span<float> y);
 /// dx = y · (dy - sum(y · dy))
 void softmax_row_backward(std::span<const float> y, std::span<const float> dy, std::span<float> dx);
 
-/// Mean over rows of -log softmax(logits)[label]; d_logits is its gradient. `correct` counts rows whose largest logit
-/// (the first of equals) is the label's.
+/// Mean over rows of -log softmax(logits)[label], also where that softmax underflows; d_logits is its gradient.
+/// `correct` counts rows whose largest logit (the first of equals) is the label's.
 double softmax_cross_entropy(const Tensor& logits, std::span<const int32_t> labels, Tensor& d_logits, int64_t& correct);
 
 /// Mean of (prediction - target)^2 over rows of one column; d_prediction is its gradient.
