@@ -79,8 +79,9 @@ void count_events(std::span<const float> x, std::span<const float> y, double sca
                   CastEvents& events);
 
 /// A quantised array of rows x cols, row-major. Scales are row-major over the grid of blocks; blocks at the far edges
-/// may be smaller. An all-zero block has the smallest scale and codes 0; one with a NaN or an infinity has a NaN scale
-/// and codes 0; where a scale rounds to zero all codes are 0.
+/// may be smaller. An all-zero block has the smallest scale; where a scale is or rounds to zero all codes are 0, and
+/// elsewhere a negative zero keeps its sign if the element format can. A block with a NaN or an infinity has a NaN scale
+/// and codes 0; where there is a tensor scale, so has every block of an array with one.
 struct BlockCodes {
   std::vector<uint32_t> codes;
   std::vector<uint32_t> scales;

@@ -231,7 +231,7 @@ class Quantizer {
       for (int col = col0; col < col1; ++col) {
         const size_t i = size_t(row) * size_t(array.cols) + size_t(col);
         if (is_finite)
-          quantize_one(array, i, amax == 0 ? Rational(0) : scale, result);
+          quantize_one(array, i, scale, result);
         else
           lose_one(i, result);
       }
@@ -283,7 +283,7 @@ class Quantizer {
     }
     const Format& element = format_.element;
     const bool is_integer = element.exponent_bits == 0;
-    events.saturated += std::fabs(double(x)) > largest(element) * whole_scale;
+    events.saturated += std::fabs(double(x)) > magnitude_of(element, last_index(element, x < 0)) * whole_scale;
     events.flushed += x != 0 && index == 0;
     events.subnormal += !is_integer && index > 0 && index < uint32_t{1} << element.mantissa_bits;
     events.error_squares += (value - double(x)) * (value - double(x));

@@ -357,7 +357,9 @@ TEST(BlockScale, blocks_of_zeros_have_the_smallest_scale) {
     const BlockCodes got = quantize_codes(format, {0.0f, -0.0f, 1, 2});
     EXPECT_EQ(got.scales[0], 0u) << std::string_view(format.name);
     EXPECT_EQ(got.codes[0], 0u) << std::string_view(format.name);
-    EXPECT_EQ(got.codes[1], 0u) << std::string_view(format.name);
+    // a scale of zero leaves no sign; E8M0 has none
+    const bool keeps_sign = !format.scale.has_zero && format.element.has_negative_zero();
+    EXPECT_EQ(got.codes[1], keeps_sign ? 1u << (format.element.bits() - 1) : 0u) << std::string_view(format.name);
   }
 }
 
@@ -439,7 +441,7 @@ TEST(BlockEvents, equal_a_recount) {
           const CastEvents want =
               block_oracle::Quantizer(format, mode.rounding, mode.random_bits)(data.x, data.rows, data.cols, kSite).events;
           ASSERT_EQ(got.elements, want.elements);
-          ASSERT_EQ(got.saturated, want.saturated);
+          EXPECT_EQ(got.saturated, want.saturated);
           ASSERT_EQ(got.flushed, want.flushed);
           ASSERT_EQ(got.subnormal, want.subnormal);
           ASSERT_EQ(got.nonfinite, want.nonfinite);
