@@ -4,6 +4,7 @@
 add_library(halfulp_flags INTERFACE)
 target_compile_options(halfulp_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
+  -Wno-missing-field-initializers  # fields left out of a designated initializer have their defaults
   -ffp-contract=off        # a fused multiply-add rounds once where the source rounds twice
   -fno-math-errno
   $<$<BOOL:${HALFULP_SANITIZE}>:-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer>)

@@ -34,7 +34,8 @@ class Caster {
 
   const Format& format() const { return format_; }
   const Projection& projection() const { return projection_; }
-  /// Null where only the reference knows the way (formats beyond binary32's range, E8M0, formats without subnormals).
+  /// Null where only the reference knows the way: formats beyond binary32's range, E8M0, formats without subnormals,
+  /// unsigned ones whose negative numbers become NaN or whose rounding is directed, and NaN payloads that are kept.
   const Encoder* encoder() const { return is_fast_ ? &encoder_ : nullptr; }
 
  private:

@@ -26,8 +26,11 @@ size_t edits(std::string_view a, std::string_view b) {
 
 std::string describe(std::string_view kind, std::string_view name, std::span<const std::string_view> known) {
   constexpr size_t kMostNamesShown = 24;
+  constexpr size_t kMostCharactersShown = 64;  // edit distances take time in proportion, too
+  const std::string_view rest = name.size() > kMostCharactersShown ? "…" : "";
+  name = name.substr(0, kMostCharactersShown);
   std::string message =
-      fmt::format("no {} named '{}'; nearest: {}", kind, name, fmt::join(nearest_names(name, known), ", "));
+      fmt::format("no {} named '{}{}'; nearest: {}", kind, name, rest, fmt::join(nearest_names(name, known), ", "));
   if (known.size() <= kMostNamesShown) message += fmt::format("; known: {}", fmt::join(known, ", "));
   return message;
 }

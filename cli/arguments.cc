@@ -1,0 +1,146 @@
+#include "cli/arguments.h"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+
+#include "cli/verbs.h"
+
+namespace halfulp::cli {
+namespace {
+
+// A value travels through CLI11 behind a space, so that it is none of CLI11's own words whatever it begins with.
+const std::string kShield = " ";
+
+bool is_option(std::string_view word) { return word.starts_with("--") || word == "-h"; }
+
+std::string unshielded(std::string word) {
+  if (word.starts_with(kShield)) word.erase(0, kShield.size());
+  return word;
+}
+
+}  // namespace
+
+Arguments::Arguments(const Verb& verb, std::span<const char* const> words)
+    : app_(std::make_unique<CLI::App>(std::string(verb.summary), fmt::format("halfulp {}", verb.name))) {
+  bool only_values = false;  // after a word --
+  for (const std::string_view word : words) {
+    const bool is_mark = !only_values && word == "--";
+    if (!is_mark) words_.push_back(only_values || !is_option(word) ? kShield + std::string(word) : std::string(word));
+    only_values |= is_mark;
+  }
+  app_->allow_extras();
+  std::string example = "Example:";
+  for (std::string_view rest = verb.example; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    example += fmt::format("\n  {}", rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  app_->footer(example);
+}
+
+Arguments::~Arguments() = default;
+
+void Arguments::add(const std::string& usage, const std::string& help, Need need, Setter set) {
+  const size_t space = std::min(usage.find(' '), usage.size());
+  const std::string name = usage.substr(0, space);
+  const std::string placeholder = usage.substr(std::min(space + 1, usage.size()));
+  const auto take = [name, set](const CLI::results_t& words) {
+    if (words.size() > 1)
+      throw std::invalid_argument(fmt::format("{}: given {} times; once is allowed", name, words.size()));
+    try {
+      set(unshielded(words.front()));
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument(fmt::format("{}: {}", name, error.what()));
+    }
+    return true;
+  };
+  app_->add_option(name, take, help)->type_name(placeholder)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  if (name.starts_with("--")) option_names_.push_back(name);
+  if (need == Need::Required) required_.push_back(name);
+}
+
+void Arguments::flag(const std::string& name, bool& target, const std::string& help) {
+  app_->add_flag(name, target, help)->disable_flag_override();
+  option_names_.push_back(name);
+}
+
+void Arguments::repeated(const std::string& usage, std::vector<std::string>& target, const std::string& help) {
+  const size_t space = std::min(usage.find(' '), usage.size());
+  const std::string name = usage.substr(0, space);
+  app_->add_option(
+          name,
+          [&target](const CLI::results_t& words) {
+            std::ranges::transform(words, std::back_inserter(target), unshielded);
+            return true;
+          },
+          help)
+      ->type_name(usage.substr(std::min(space + 1, usage.size())))
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  option_names_.push_back(name);
+}
+
+void Arguments::positionals(const std::string& name, std::vector<std::string>& target, const std::string& help) {
+  app_->add_option(
+          name,
+          [&target](const CLI::results_t& words) {
+            std::ranges::transform(words, std::back_inserter(target), unshielded);
+            return true;
+          },
+          help)
+      ->type_name("")
+      ->expected(1, -1)
+      ->allow_extra_args();
+}
+
+void Arguments::table_style(TableStyle& style) {
+  const auto choose = [this, &style](const std::string& name, TableStyle choice, const std::string& help) {
+    app_->add_flag_callback(
+            name,
+            [&style, choice] {
+              if (style != TableStyle::Aligned) throw std::invalid_argument("--json, --csv: only one of them");
+              style = choice;
+            },
+            help)
+        ->disable_flag_override();
+    option_names_.push_back(name);
+  };
+  choose("--json", TableStyle::Json, "Print JSON");
+  choose("--csv", TableStyle::Csv, "Print comma-separated values");
+}
+
+void Arguments::require_known_words() const {
+  for (const std::string& word : app_->remaining()) {
+    if (!word.starts_with("--"))
+      throw std::invalid_argument(fmt::format("'{}' is one argument too many", unshielded(word)));
+    const std::vector<std::string_view> known(option_names_.begin(), option_names_.end());
+    throw UnknownName("option", word.substr(0, word.find('=')), known);
+  }
+  for (const std::string& name : required_)
+    if (app_->count(name) == 0)
+      throw std::invalid_argument(fmt::format("{} is missing; --help shows an example", name));
+}
+
+Format parse_format_argument(std::string_view text) {
+  try {
+    return parse_format(text);
+  } catch (const UnknownName& error) {
+    throw std::invalid_argument(fmt::format(
+        "{}; also any [u]e<E>m<M>[b<bias>][ieee|fn|fnuz|finite]; `halfulp formats` lists all", error.what()));
+  }
+}
+
+void Arguments::parse() {
+  std::ranges::reverse(words_);  // as CLI11 takes them
+  try {
+    app_->parse(words_);
+  } catch (const CLI::CallForHelp&) {
+    throw HelpWanted{app_->help()};
+  } catch (const CLI::ParseError& error) {
+    throw std::invalid_argument(error.what());
+  }
+  require_known_words();
+}
+
+}  // namespace halfulp::cli

@@ -1,0 +1,160 @@
+#include "formats/cast.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cli/rounding_arguments.h"
+#include "cli/streams.h"
+#include "cli/verbs.h"
+#include "cli/words.h"
+#include "formats/codec.h"
+
+namespace halfulp::cli {
+namespace {
+
+struct CastArguments {
+  std::optional<Format> format;
+  RoundingArguments rounding;
+  Profile profile = Profile::Ocp;
+  std::optional<Overflow> overflow;
+  std::optional<NanPolicy> nan;
+  std::optional<ZeroPolicy> zero;
+  std::optional<NegativePolicy> negative;
+  Source source = Source::Binary64;
+  bool binary = false;
+  TableStyle style = TableStyle::Aligned;
+  std::vector<std::string> values;
+
+  Projection projection() const {
+    Policies chosen = policies(profile, source);
+    chosen.overflow = overflow.value_or(chosen.overflow);
+    chosen.nan = nan.value_or(chosen.nan);
+    chosen.zero = zero.value_or(chosen.zero);
+    chosen.negative = negative.value_or(chosen.negative);
+    return {.rounding = rounding.rounding, .random_bits = rounding.bits(), .policies = chosen};
+  }
+};
+
+void check_binary(const CastArguments& given) {
+  if (!given.values.empty()) throw std::invalid_argument("--binary reads the standard input and takes no VALUE");
+  if (given.style != TableStyle::Aligned) throw std::invalid_argument("--binary writes raw codes, not --json or --csv");
+  if (given.rounding.random) throw std::invalid_argument("--binary takes its random bits from --seed, not --random");
+}
+
+// Random numbers in the order of the values.
+class RandomNumbers {
+ public:
+  explicit RandomNumbers(const RoundingArguments& given) : given_(given) {
+    if (given.random) numbers_ = given.random_numbers();
+  }
+
+  uint32_t at(size_t index) const {
+    if (!is_stochastic(given_.rounding)) return 0;
+    if (!given_.random) return random_bits(given_.site(), uint32_t(index), given_.bits());
+    if (index >= numbers_.size())
+      throw std::invalid_argument(
+          fmt::format("--random: one number per value; {} numbers, more values", numbers_.size()));
+    return numbers_[index];
+  }
+
+  void check_all_used(size_t count) const {
+    if (count < numbers_.size())
+      throw std::invalid_argument(
+          fmt::format("--random: one number per value; {} numbers, {} values", numbers_.size(), count));
+  }
+
+ private:
+  const RoundingArguments& given_;
+  std::vector<uint32_t> numbers_;
+};
+
+void cast_text(const CastArguments& given) {
+  const Format& format = *given.format;
+  const Projection projection = given.projection();
+  const RandomNumbers random(given.rounding);
+  Table table(given.style, {{"input"}, {"code"}, {"value"}, {"decimal", Align::Right}});
+  size_t count = 0;
+  for_each_word(given.values, [&](const Word& word) {
+    const double x = parse_number(word, given.source);
+    const uint32_t code = encode(format, projection, Real::of(x), random.at(word.index));
+    const double value = decode(format, code);
+    table.add({text(word.text), code_text(format, code), hexfloat(value), value});
+    ++count;
+  });
+  random.check_all_used(count);
+  table.finish();
+}
+
+// Calls encode_run(numbers, codes, site, first index) for whole runs of one step: element indices have 32 bits.
+template <class Number, class Code, class EncodeRun>
+void cast_records(const RandomSite& seeded, EncodeRun encode_run) {
+  constexpr uint64_t kIndices = uint64_t{1} << 32;
+  std::vector<Code> codes;
+  uint64_t done = 0;
+  for_each_input_records<Number>([&](std::span<const Number> numbers) {
+    codes.resize(numbers.size());
+    for (size_t begin = 0, count; begin < numbers.size(); begin += count, done += count) {
+      count = size_t(std::min<uint64_t>(numbers.size() - begin, kIndices - done % kIndices));
+      RandomSite site = seeded;
+      site.step = uint32_t(done / kIndices);
+      encode_run(numbers.subspan(begin, count), std::span(codes).subspan(begin, count), site, uint32_t(done));
+    }
+    write_output(std::as_bytes(std::span(codes)));
+  });
+}
+
+template <class Code>
+void cast_binary(const CastArguments& given) {
+  const Format& format = *given.format;
+  const Projection projection = given.projection();
+  const RandomSite seeded = given.rounding.site();
+  if (given.source == Source::Binary32) {
+    const Caster caster(format, projection);
+    cast_records<float, Code>(seeded, [&](std::span<const float> x, std::span<Code> codes, const RandomSite& site,
+                                          uint32_t first) { caster.encode(x, codes, site, first); });
+    return;
+  }
+  cast_records<double, Code>(
+      seeded, [&](std::span<const double> x, std::span<Code> codes, const RandomSite& site, uint32_t first) {
+        const bool stochastic = is_stochastic(projection.rounding);
+        for (size_t i = 0; i < x.size(); ++i) {
+          const uint32_t random = stochastic ? random_bits(site, first + uint32_t(i), projection.random_bits) : 0;
+          codes[i] = Code(encode(format, projection, Real::of(x[i]), random));
+        }
+      });
+}
+
+}  // namespace
+
+int run_cast(Arguments& arguments) {
+  CastArguments given;
+  arguments.option("--format NAME", given.format, "Target: see `halfulp formats`", Need::Required);
+  given.rounding.declare(arguments, true);
+  arguments.option("--profile NAME", given.profile, "Policies of one definition or implementation");
+  arguments.option("--overflow NAME", given.overflow, "Policy instead of the profile's for numbers beyond the largest");
+  arguments.option("--nan NAME", given.nan, "Policy instead of the profile's for NaN");
+  arguments.option("--zero NAME", given.zero, "Policy instead of the profile's for the sign of zero");
+  arguments.option("--negative NAME", given.negative, "Policy instead of the profile's where codes have no sign");
+  arguments.option("--from NAME", given.source, "What a number is read as, to nearest, before the cast");
+  arguments.flag("--binary", given.binary,
+                 "Standard input is raw little-endian f32 or f64 (--from), output raw codes of 1, 2 or 4 bytes");
+  arguments.positionals("VALUE", given.values,
+                        "Decimal, hexadecimal (0x1.8p+1), nan or inf; without any, the lines of the standard input");
+  arguments.table_style(given.style);
+  arguments.parse();
+  given.rounding.check();
+
+  if (!given.binary) {
+    cast_text(given);
+    return 0;
+  }
+  check_binary(given);
+  with_code_type(*given.format, [&]<class Code>(Code) { cast_binary<Code>(given); });
+  return 0;
+}
+
+}  // namespace halfulp::cli

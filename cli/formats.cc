@@ -1,0 +1,107 @@
+#include <fmt/format.h>
+
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include "cli/verbs.h"
+#include "cli/words.h"
+
+namespace halfulp::cli {
+namespace {
+
+// What is told about a format; the list shows only the short facts.
+struct Fact {
+  Column column;
+  bool in_list;
+  Cell (*of)(const Format&);
+};
+
+const std::vector<Fact>& facts() {
+  using F = const Format&;
+  static const std::vector<Fact> all = {
+      {{"name"}, true, [](F f) { return text(f.name); }},
+      {{"bits", Align::Right}, true, [](F f) { return Cell(int64_t{f.bits()}); }},
+      {{"encoding"}, true, [](F f) { return text(name(f.encoding)); }},
+      {{"exponent_bits", Align::Right}, true, [](F f) { return Cell(int64_t{f.exponent_bits}); }},
+      {{"mantissa_bits", Align::Right}, true, [](F f) { return Cell(int64_t{f.mantissa_bits}); }},
+      {{"bias", Align::Right}, true, [](F f) { return Cell(int64_t{f.bias}); }},
+      {{"max_finite", Align::Right}, true, [](F f) { return Cell(max_finite(f)); }},
+      {{"min_normal", Align::Right}, true, [](F f) { return Cell(min_normal(f)); }},
+      {{"min_positive", Align::Right}, true, [](F f) { return Cell(min_positive(f)); }},
+      {{"nan"}, true, [](F f) { return text(name(f.nan)); }},
+      {{"infinity"}, true, [](F f) { return Cell(f.has_infinity); }},
+      {{"zero"}, false, [](F f) { return Cell(f.has_zero); }},
+      {{"negative_zero"}, false, [](F f) { return Cell(f.has_negative_zero()); }},
+      {{"subnormals"}, false, [](F f) { return Cell(f.has_zero && f.subnormals); }},
+      {{"narrow"}, false, [](F f) { return Cell(f.narrow); }},
+      {{"max_exponent", Align::Right}, false, [](F f) { return Cell(int64_t{max_exponent(f)}); }},
+      {{"min_exponent", Align::Right}, false, [](F f) { return Cell(int64_t{f.min_exponent()}); }},
+      {{"fits_binary32"}, false, [](F f) { return Cell(fits_binary32(f)); }},
+      {{"source"}, true, [](F f) { return text(f.source); }},
+  };
+  return all;
+}
+
+void print_catalogue(TableStyle style) {
+  std::vector<Column> columns;
+  for (const Fact& fact : facts())
+    if (fact.in_list) columns.push_back(fact.column);
+  Table table(style, columns);
+  for (const Format& format : formats()) {
+    std::vector<Cell> row;
+    for (const Fact& fact : facts())
+      if (fact.in_list) row.push_back(fact.of(format));
+    table.add(row);
+  }
+  table.finish();
+}
+
+void print_format(TableStyle style, const Format& format) {
+  std::vector<Field> fields;
+  for (const Fact& fact : facts()) fields.push_back({fact.column.name, fact.of(format)});
+  print_record(style, fields);
+}
+
+// `count` bits of a code from bit `low` up, in binary; nothing where the format has no such field.
+Cell bit_field(uint32_t code, int low, int count) {
+  if (count == 0) return {};
+  return fmt::format("{:0{}b}", uint64_t{code} >> low & ((uint64_t{1} << count) - 1), count);
+}
+
+void print_codes(TableStyle style, const Format& f) {
+  Table table(style, {{"code"}, {"sign"}, {"exponent"}, {"mantissa"}, {"value"}, {"decimal", Align::Right}, {"class"}});
+  const uint64_t count = uint64_t{1} << f.bits();
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint32_t code = uint32_t(i);
+    const double value = decode(f, code);
+    table.add({code_text(f, code), bit_field(code, f.magnitude_bits(), f.is_signed()),
+               bit_field(code, f.mantissa_bits, f.exponent_bits), bit_field(code, 0, f.mantissa_bits), hexfloat(value),
+               value, text(name(classify(f, code)))});
+  }
+  table.finish();
+}
+
+}  // namespace
+
+int run_formats(Arguments& arguments) {
+  std::optional<Format> format;
+  bool codes = false;
+  TableStyle style = TableStyle::Aligned;
+  arguments.positional("NAME", format, "A format: one of the list, or any [u]e<E>m<M>[b<bias>][ieee|fn|fnuz|finite]");
+  arguments.flag("--codes", codes, "Show every code of NAME: hexadecimal, fields, exact value, class");
+  arguments.table_style(style);
+  arguments.parse();
+
+  if (!format) {
+    if (codes) throw std::invalid_argument("--codes: of which format? Give its NAME");
+    print_catalogue(style);
+  } else if (codes) {
+    print_codes(style, *format);
+  } else {
+    print_format(style, *format);
+  }
+  return 0;
+}
+
+}  // namespace halfulp::cli

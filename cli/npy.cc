@@ -1,0 +1,205 @@
+#include "cli/npy.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <system_error>
+
+namespace halfulp::cli {
+namespace {
+
+constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr size_t kLongestHeader = 65536;  // one of an array takes some hundred bytes
+constexpr size_t kAlignment = 64;         // of the data, in the file
+
+/// A file open for reading.
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path) : path_(path), file_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (file_ == -1) throw std::system_error(errno, std::generic_category(), path);
+  }
+  ~InputFile() { close(file_); }
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  [[noreturn]] void reject(std::string_view reason) const {
+    throw std::invalid_argument(fmt::format("{}: {}", path_, reason));
+  }
+
+  /// Reads until `bytes` is full or the file ends; returns how much that is.
+  size_t read_up_to(std::span<std::byte> bytes) const {
+    size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t count = read(file_, bytes.data() + done, bytes.size() - done);
+      if (count == 0) break;
+      if (count < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), path_);
+      if (count > 0) done += size_t(count);
+    }
+    return done;
+  }
+
+  std::string read_text(size_t size, std::string_view what) const {
+    std::string text(size, '\0');
+    if (read_up_to(std::as_writable_bytes(std::span(text))) < size) reject(fmt::format("ends inside the {}", what));
+    return text;
+  }
+
+ private:
+  std::string path_;
+  int file_;
+};
+
+/// The header's dictionary, read from the front; every member says whether the text went on as expected.
+struct HeaderText {
+  std::string_view rest;
+
+  void skip_space() { rest.remove_prefix(std::min(rest.find_first_not_of(" \n"), rest.size())); }
+
+  bool take(std::string_view word) {
+    skip_space();
+    if (!rest.starts_with(word)) return false;
+    rest.remove_prefix(word.size());
+    return true;
+  }
+
+  std::optional<std::string> take_string() {
+    const bool is_double = take("\"");
+    if (!is_double && !take("'")) return std::nullopt;
+    const size_t end = rest.find(is_double ? '"' : '\'');
+    if (end == std::string_view::npos) return std::nullopt;
+    const std::string text(rest.substr(0, end));
+    rest.remove_prefix(end + 1);
+    return text;
+  }
+
+  std::optional<size_t> take_size() {
+    skip_space();
+    size_t value = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+    if (error != std::errc()) return std::nullopt;
+    rest.remove_prefix(size_t(end - rest.data()));
+    return value;
+  }
+
+  // (), (3,) or (3, 4) with or without a last comma.
+  std::optional<std::vector<size_t>> take_shape() {
+    if (!take("(")) return std::nullopt;
+    std::vector<size_t> shape;
+    bool comma = true;
+    while (!take(")")) {
+      const std::optional<size_t> size = comma ? take_size() : std::nullopt;
+      if (!size) return std::nullopt;
+      shape.push_back(*size);
+      comma = take(",");
+    }
+    if (shape.size() == 1 && !comma) return std::nullopt;  // (3) is a number
+    return shape;
+  }
+};
+
+struct Header {
+  std::optional<std::string> type;
+  std::optional<bool> fortran_order;
+  std::optional<std::vector<size_t>> shape;
+};
+
+// The key must not have been there before, and its value must follow.
+bool take_entry(HeaderText& text, Header& header) {
+  const std::optional<std::string> key = text.take_string();
+  if (!key || !text.take(":")) return false;
+  if (key == "descr" && !header.type) return (header.type = text.take_string()).has_value();
+  if (key == "shape" && !header.shape) return (header.shape = text.take_shape()).has_value();
+  if (key != "fortran_order" || header.fortran_order) return false;
+  const bool yes = text.take("True");
+  header.fortran_order = yes;
+  return yes || text.take("False");
+}
+
+Header parse_header(const InputFile& file, std::string_view words) {
+  HeaderText text{words};
+  Header header;
+  bool good = text.take("{");
+  bool comma = true;
+  while (good && !text.take("}")) {
+    good = comma && take_entry(text, header);
+    comma = text.take(",");
+  }
+  text.skip_space();
+  good = good && text.rest.empty() && header.type && header.shape && header.fortran_order;
+  if (!good)
+    file.reject("its header is not {'descr': '<f4', 'fortran_order': False, 'shape': (...)}, the float32 array wanted");
+  return header;
+}
+
+std::string read_header(const InputFile& file) {
+  const std::string start = file.read_text(kMagic.size() + 2, "magic number and version");
+  if (!start.starts_with(kMagic)) file.reject("no .npy file: it does not begin with \\x93NUMPY");
+  const int major = static_cast<unsigned char>(start[6]), minor = static_cast<unsigned char>(start[7]);
+  if ((major != 1 && major != 2) || minor != 0)
+    file.reject(fmt::format("version {}.{} of .npy; only 1.0 and 2.0 are read", major, minor));
+  const std::string digits = file.read_text(major == 1 ? 2 : 4, "header's length");
+  size_t length = 0;
+  for (size_t i = 0; i < digits.size(); ++i) length |= size_t(static_cast<unsigned char>(digits[i])) << (8 * i);
+  if (length > kLongestHeader)
+    file.reject(fmt::format("a header of {} bytes; at most {} are read", length, kLongestHeader));
+  return file.read_text(length, "header");
+}
+
+// How many values an array of that shape has.
+size_t value_count(const InputFile& file, const std::vector<size_t>& shape) {
+  size_t bytes = sizeof(float);
+  for (const size_t size : shape)
+    if (__builtin_mul_overflow(bytes, size, &bytes))
+      file.reject(fmt::format("shape ({}): more bytes than any file has", fmt::join(shape, ", ")));
+  return bytes / sizeof(float);
+}
+
+// Memory is taken as the data comes: a header may promise anything.
+std::vector<float> read_values(const InputFile& file, size_t count) {
+  constexpr size_t kStep = size_t{1} << 20;
+  std::vector<float> values;
+  while (values.size() < count) {
+    const size_t begin = values.size();
+    values.resize(begin + std::min(kStep, count - begin));
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(values).subspan(begin));
+    const size_t arrived = file.read_up_to(bytes);
+    if (arrived < bytes.size())
+      file.reject(fmt::format("ends after {} bytes of data; its shape takes {}", begin * sizeof(float) + arrived,
+                              count * sizeof(float)));
+  }
+  std::array<std::byte, 1> more;
+  if (file.read_up_to(more) > 0) file.reject(fmt::format("goes on after the {} bytes its shape takes", 4 * count));
+  return values;
+}
+
+}  // namespace
+
+FloatArray read_npy(const std::string& path) {
+  const InputFile file(path);
+  const Header header = parse_header(file, read_header(file));
+  if (header.type != "<f4")
+    file.reject(fmt::format("its type is '{}'; only '<f4', little-endian float32, is read", *header.type));
+  if (*header.fortran_order) file.reject("it is in Fortran order; only C order is read (numpy.ascontiguousarray)");
+  return {*header.shape, read_values(file, value_count(file, *header.shape))};
+}
+
+std::string npy_header(std::string_view type, const std::vector<size_t>& shape) {
+  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", type,
+                                 fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  const size_t before = kMagic.size() + 4;
+  text.append((kAlignment - (before + text.size() + 1) % kAlignment) % kAlignment, ' ');
+  text += '\n';
+  std::string header(kMagic);
+  header += {'\x01', '\x00', char(text.size() & 0xff), char(text.size() >> 8)};
+  return header + text;
+}
+
+}  // namespace halfulp::cli

@@ -1,0 +1,150 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <list>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cli/new_file.h"
+#include "cli/npy.h"
+#include "cli/rounding_arguments.h"
+#include "cli/verbs.h"
+#include "cli/words.h"
+#include "formats/block.h"
+
+namespace halfulp::cli {
+namespace {
+
+struct QuantizeArguments {
+  std::string block, shape, in, out, codes, scales;
+  std::optional<ScaleRule> rule;
+  RoundingArguments rounding;
+  TableStyle style = TableStyle::Aligned;
+};
+
+/// An array as the quantiser sees it: leading dimensions become rows.
+struct Matrix {
+  int rows, cols;
+};
+
+Matrix as_matrix(const std::string& path, const std::vector<size_t>& shape) {
+  constexpr size_t kMost = std::numeric_limits<int>::max();
+  if (shape.empty()) throw std::invalid_argument(fmt::format("{}: a single number; an array is wanted", path));
+  size_t rows = 1;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
+  const size_t cols = shape.back();
+  if (rows > kMost || cols > kMost || rows * cols > size_t{std::numeric_limits<uint32_t>::max()})
+    throw std::invalid_argument(
+        fmt::format("{}: {} rows of {} numbers; at most {} of either and 2^32 - 1 numbers", path, rows, cols, kMost));
+  return {int(rows), int(cols)};
+}
+
+int divide_up(int size, int block) { return block == 0 ? size > 0 : size / block + (size % block != 0); }
+
+// Blocks of one row keep the array's leading dimensions; others cut across them.
+std::vector<size_t> scales_shape(const BlockFormat& format, const Matrix& matrix, std::vector<size_t> shape) {
+  const size_t cols = size_t(divide_up(matrix.cols, format.cols));
+  if (format.rows != 1) return {size_t(divide_up(matrix.rows, format.rows)), cols};
+  shape.back() = cols;
+  return shape;
+}
+
+/// The files asked for; none appears under its name before all are complete.
+class Outputs {
+ public:
+  void add(const std::string& path, std::string_view type, const std::vector<size_t>& shape,
+           std::span<const std::byte> data) {
+    NewFile& file = files_.emplace_back(path);
+    const std::string header = npy_header(type, shape);
+    file.write(std::as_bytes(std::span(header)));
+    file.write(data);
+    file.close();
+  }
+
+  /// Codes take the fewest bytes that hold them.
+  void add_codes(const std::string& path, const Format& format, const std::vector<size_t>& shape,
+                 const std::vector<uint32_t>& codes) {
+    with_code_type(format, [&]<class Code>(Code) {
+      const std::vector<Code> narrow(codes.begin(), codes.end());
+      const std::string type = sizeof(Code) == 1 ? "|u1" : fmt::format("<u{}", sizeof(Code));
+      add(path, type, shape, std::as_bytes(std::span(narrow)));
+    });
+  }
+
+  void commit() {
+    for (NewFile& file : files_) file.commit();
+  }
+
+ private:
+  std::list<NewFile> files_;
+};
+
+void print_summary(const QuantizeArguments& given, const BlockFormat& format, const CastEvents& events,
+                   float tensor_scale) {
+  print_record(given.style, {{"block", text(format.name)},
+                             {"scale_rule", text(name(format.rule))},
+                             {"rounding", text(name(given.rounding.rounding))},
+                             {"elements", events.elements},
+                             {"saturated", events.saturated},
+                             {"flushed_to_zero", events.flushed},
+                             {"subnormal", events.subnormal},
+                             {"nan_or_infinite", events.nonfinite},
+                             {"sqnr_db", 10 * std::log10(events.signal_squares / events.error_squares)},
+                             {"tensor_scale", format.has_tensor_scale ? Cell(double{tensor_scale}) : Cell()}});
+}
+
+void check_paths(const QuantizeArguments& given) {
+  const bool clash =
+      given.out == given.codes || given.out == given.scales || (!given.codes.empty() && given.codes == given.scales);
+  if (clash) throw std::invalid_argument("OUT.npy, --codes and --scales: each a file of its own");
+}
+
+void quantize(const QuantizeArguments& given) {
+  const BlockFormat format = make_block_format(given.block, given.rule, given.shape);
+  const BlockQuantizer quantizer(format, given.rounding.rounding, given.rounding.bits());
+  FloatArray array = read_npy(given.in);
+  const auto [rows, cols] = as_matrix(given.in, array.shape);
+  const RandomSite site = given.rounding.site();
+
+  Outputs outputs;
+  if (!given.codes.empty() || !given.scales.empty()) {
+    const BlockCodes result = quantizer.quantize_reference(array.values, rows, cols, site);
+    if (!given.codes.empty()) outputs.add_codes(given.codes, format.element, array.shape, result.codes);
+    if (!given.scales.empty())
+      outputs.add_codes(given.scales, format.scale, scales_shape(format, {rows, cols}, array.shape), result.scales);
+  }
+  CastEvents events;
+  const float tensor_scale = quantizer.quantize(array.values, array.values, rows, cols, site, &events);
+  for (float& value : array.values) value *= tensor_scale;
+  outputs.add(given.out, "<f4", array.shape, std::as_bytes(std::span(array.values)));
+  outputs.commit();
+  print_summary(given, format, events, tensor_scale);
+}
+
+}  // namespace
+
+int run_quantize(Arguments& arguments) {
+  QuantizeArguments given;
+  arguments.option("--block NAME", given.block, "Block format: see `halfulp blocks`", Need::Required);
+  arguments.option("--scale-rule NAME", given.rule, "How a block's scale follows from its largest magnitude");
+  arguments.option("--shape RxC", given.shape, "Blocks of RxC numbers instead of the block format's own");
+  given.rounding.declare(arguments, false);
+  arguments.option("--codes FILE", given.codes, "Also write the element codes to this file, one a byte");
+  arguments.option("--scales FILE", given.scales, "Also write the blocks' scale codes to this file");
+  arguments.positional("IN.npy", given.in,
+                       "A float32 array in C order; blocks run along its last axis, leading axes are rows",
+                       Need::Required);
+  arguments.positional("OUT.npy", given.out, "Written: element x scale x tensor scale, as float32", Need::Required);
+  arguments.table_style(given.style);
+  arguments.parse();
+  given.rounding.check();
+  check_paths(given);
+  quantize(given);
+  return 0;
+}
+
+}  // namespace halfulp::cli

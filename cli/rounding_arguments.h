@@ -1,0 +1,31 @@
+// --rounding and what the stochastic modes need with it, for every verb that rounds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "cli/arguments.h"
+#include "formats/philox.h"
+#include "formats/rounding.h"
+
+namespace halfulp::cli {
+
+struct RoundingArguments {
+  Rounding rounding = Rounding::TiesToEven;
+  std::optional<int> random_bits;
+  std::optional<uint64_t> seed;
+  std::optional<std::string> random;  // numbers with commas between them
+
+  /// Declares them; --random only where `takes_numbers`.
+  void declare(Arguments& arguments, bool takes_numbers);
+
+  /// Throws std::invalid_argument where they do not go together.
+  void check() const;
+
+  int bits() const { return random_bits.value_or(0); }
+  RandomSite site() const { return {.seed = seed.value_or(0)}; }
+  /// The numbers of --random, each below 2^bits(). Throws std::invalid_argument.
+  std::vector<uint32_t> random_numbers() const;
+};
+
+}  // namespace halfulp::cli

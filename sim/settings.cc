@@ -1,0 +1,23 @@
+#include "sim/settings.h"
+
+#include <algorithm>
+
+namespace halfulp {
+
+std::vector<Setting> parse_settings(std::string_view lines) {
+  constexpr std::string_view kEquals = " = ";
+  std::vector<Setting> all;
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(lines.size(), line.size() + 1));
+    const size_t equals = line.find(kEquals);
+    if (equals == std::string_view::npos)
+      throw std::invalid_argument(fmt::format("'{}' is no line 'key = value'", line));
+    std::string_view value = line.substr(equals + kEquals.size());
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    all.push_back({std::string(line.substr(0, equals)), std::string(value)});
+  }
+  return all;
+}
+
+}  // namespace halfulp

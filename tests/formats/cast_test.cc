@@ -1,0 +1,403 @@
+#include "formats/cast.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <span>
+#include <stdexcept>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "formats/codec.h"
+#include "formats/kernels.h"
+#include "tests/cast_cases.h"
+#include "tests/oracle.h"
+
+namespace halfulp {
+namespace {
+
+using oracle::Oracle;
+
+constexpr RandomSite kSite = {.seed = 0x0123456789abcdef, .stream = Stream::Rounding, .step = 5, .site = 11};
+
+/// The kernels of one instruction set.
+struct Kernels {
+  const char* name;
+  bool is_available;
+  void (*round)(const CastJob&, const float*, float*, size_t);
+  void (*encode8)(const CastJob&, const float*, uint8_t*, size_t);
+  void (*encode16)(const CastJob&, const float*, uint16_t*, size_t);
+  void (*encode32)(const CastJob&, const float*, uint32_t*, size_t);
+
+  void encode(const CastJob& job, const float* x, uint8_t* codes, size_t n) const { encode8(job, x, codes, n); }
+  void encode(const CastJob& job, const float* x, uint16_t* codes, size_t n) const { encode16(job, x, codes, n); }
+  void encode(const CastJob& job, const float* x, uint32_t* codes, size_t n) const { encode32(job, x, codes, n); }
+};
+
+std::vector<Kernels> available_kernels() {
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                          __builtin_cpu_supports("avx512vl");
+  std::vector<Kernels> all = {
+      {"portable", true, portable::round_values, portable::encode_codes, portable::encode_codes,
+       portable::encode_codes},
+      {"avx2", bool(__builtin_cpu_supports("avx2")), avx2::round_values, avx2::encode_codes, avx2::encode_codes,
+       avx2::encode_codes},
+      {"avx512", has_avx512, avx512::round_values, avx512::encode_codes, avx512::encode_codes, avx512::encode_codes}};
+  std::erase_if(all, [](const Kernels& kernels) { return !kernels.is_available; });
+  return all;
+}
+
+/// Random bits by their definition, computed once per number of bits.
+class RandomBits {
+ public:
+  RandomBits(uint32_t first_index, size_t count) : first_index_(first_index), count_(count) {}
+
+  uint32_t operator()(const Projection& projection, size_t i) {
+    if (!is_stochastic(projection.rounding)) return 0;
+    std::vector<uint32_t>& list = lists_[projection.random_bits];
+    for (size_t k = list.size(); k < count_; ++k)
+      list.push_back(random_bits(kSite, first_index_ + uint32_t(k), projection.random_bits));
+    return list[i];
+  }
+
+ private:
+  uint32_t first_index_;
+  size_t count_;
+  std::map<int, std::vector<uint32_t>> lists_;
+};
+
+/// Casts arrays in every fast way there is and compares each result with the reference.
+class Comparison {
+ public:
+  Comparison(const Oracle& oracle, std::span<const float> x, RandomBits& random, uint32_t first_index = 0)
+      : oracle_(oracle), x_(x), random_(random), first_index_(first_index), mismatches_(oracle) {}
+
+  void run(const Projection& projection) {
+    const Format& format = oracle_.format();
+    const Caster caster(format, projection);
+    want_.resize(x_.size());
+    for (size_t i = 0; i < x_.size(); ++i)
+      want_[i] = halfulp::encode(format, projection, Real::of(x_[i]), random_(projection, i));
+    if (format.bits() <= 8)
+      encode_with<uint8_t>(caster);
+    else if (format.bits() <= 16)
+      encode_with<uint16_t>(caster);
+    else
+      encode_with<uint32_t>(caster);
+    round_with(caster);
+  }
+
+ private:
+  template <class Code>
+  void encode_with(const Caster& caster) {
+    std::vector<Code> got(x_.size());
+    caster.encode(x_, std::span(got), kSite, first_index_);
+    compare("Caster", caster, got);
+    if (caster.encoder() == nullptr) return;
+    for (const Kernels& kernels : kernels_) {
+      std::fill(got.begin(), got.end(), Code{0});
+      kernels.encode({caster.encoder(), caster.projection().rounding, kSite, first_index_}, x_.data(), got.data(),
+                     x_.size());
+      compare(kernels.name, caster, got);
+    }
+  }
+
+  template <class Code>
+  void compare(const char* who, const Caster& caster, const std::vector<Code>& got) {
+    for (size_t i = 0; i < got.size(); ++i)
+      if (got[i] != want_[i]) [[unlikely]]
+        report(who, caster, i, got[i]);
+  }
+
+  void round_with(const Caster& caster) {
+    std::vector<float> got(x_.size());
+    caster.round(x_, got, kSite, first_index_);
+    compare_values("Caster", caster, got);
+    if (caster.encoder() == nullptr) return;
+    for (const Kernels& kernels : kernels_) {
+      std::fill(got.begin(), got.end(), 0.0f);
+      kernels.round({caster.encoder(), caster.projection().rounding, kSite, first_index_}, x_.data(), got.data(),
+                    x_.size());
+      compare_values(kernels.name, caster, got);
+    }
+  }
+
+  void compare_values(const char* who, const Caster& caster, const std::vector<float>& got) {
+    for (size_t i = 0; i < got.size(); ++i) {
+      const float want = float(decode(caster.format(), want_[i]));
+      if (std::bit_cast<uint32_t>(got[i]) == std::bit_cast<uint32_t>(want)) [[likely]]
+        continue;
+      mismatches_.report(
+          fmt::format("{} rounds to {:a} instead of {:a}: {}", who, got[i], want, explain(caster, i, want_[i])));
+    }
+  }
+
+  void report(const char* who, const Caster& caster, size_t i, uint32_t got) {
+    mismatches_.report(fmt::format("{}, element {}: {}", who, i, explain(caster, i, got)));
+  }
+
+  std::string explain(const Caster& caster, size_t i, uint32_t got) {
+    return describe(oracle_, caster.projection(), x_[i], random_(caster.projection(), i), got, want_[i]);
+  }
+
+  const Oracle& oracle_;
+  std::span<const float> x_;
+  RandomBits& random_;
+  uint32_t first_index_;
+  Mismatches mismatches_;
+  std::vector<Kernels> kernels_ = available_kernels();
+  std::vector<uint32_t> want_;
+};
+
+/// All 2^16 bfloat16 numbers, and 200,000 floats of random bits.
+std::vector<float> common_inputs() {
+  std::vector<float> result = random_floats(200'000, 5);
+  for (uint32_t code = 0; code < 1 << 16; ++code) result.push_back(std::bit_cast<float>(code << 16));
+  return result;
+}
+
+TEST(Caster, equals_the_reference_on_all_bfloat16_and_on_random_floats) {
+  const std::vector<float> inputs = common_inputs();
+  RandomBits random(0, inputs.size());
+  for (const Format& format : formats()) {
+    if (format.bits() > 19) continue;
+    const Oracle oracle(format);
+    Comparison comparison(oracle, inputs, random);
+    for (const Projection& projection : projections({4, 13, 32}, policies(Profile::Cuda, Source::Binary32)))
+      comparison.run(projection);
+  }
+}
+
+TEST(Caster, equals_the_reference_on_every_number_and_midpoint_and_their_neighbours) {
+  for (const Format& format : test_formats(19)) {
+    const Oracle oracle(format);
+    const std::vector<float> inputs = structured_floats(oracle, format.bits() <= 8 ? 8 : 2);
+    RandomBits random(0, inputs.size());
+    Comparison comparison(oracle, inputs, random);
+    const bool is_small = format.bits() <= 8;
+    for (const Projection& projection : is_small ? projections({1, 2, 8, 9, 16, 17, 32}, {}) : projections({8, 24}, {}))
+      comparison.run(projection);
+  }
+}
+
+TEST(Caster, equals_the_reference_under_every_combination_of_policies) {
+  for (const Format& format : test_formats(19)) {
+    const Oracle oracle(format);
+    std::vector<float> inputs = special_floats();
+    for (const double x : edge_doubles(oracle))
+      if (std::fabs(x) <= double(std::numeric_limits<float>::max())) push_neighbourhood(inputs, float(x));
+    RandomBits random(0, inputs.size());
+    Comparison comparison(oracle, inputs, random);
+    for (const Policies& policies : policies_for(format))
+      for (const Projection& projection : projections({2, 16, 32}, policies)) comparison.run(projection);
+  }
+}
+
+/// The bits of a float as a code of binary32 itself: what a cast of binary32 to binary32 gives but for NaNs.
+TEST(Caster, leaves_binary32_alone) {
+  const Oracle bfloat16(parse_format("bfloat16"));
+  const std::vector<float> inputs = structured_floats(bfloat16);
+  std::vector<uint32_t> codes(inputs.size());
+  std::vector<float> values(inputs.size());
+  for (const Projection& projection : projections({1, 32}, {.nan = NanPolicy::Payload})) {
+    const Caster caster(parse_format("binary32"), projection);
+    caster.encode(inputs, std::span(codes), kSite);
+    caster.round(inputs, values, kSite);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const bool is_nan = std::isnan(inputs[i]);
+      const uint32_t want = std::bit_cast<uint32_t>(inputs[i]) | (is_nan ? 0x00400000 : 0);
+      ASSERT_EQ(codes[i], want) << name(projection.rounding) << " " << inputs[i];
+      if (is_nan) continue;
+      ASSERT_EQ(std::bit_cast<uint32_t>(values[i]), want) << name(projection.rounding) << " " << inputs[i];
+    }
+  }
+}
+
+TEST(Caster, casts_the_same_however_the_array_is_split) {
+  const std::vector<float> inputs = random_floats(500, 6);
+  for (const char* text : {"e4m3fn", "e2m1", "e8m0", "bfloat16"}) {
+    const Oracle oracle(parse_format(text));
+    for (const Projection& projection : projections({1, 8, 9, 16, 17, 32}, {})) {
+      const Caster caster(oracle.format(), projection);
+      std::vector<uint32_t> whole(inputs.size()), parts(inputs.size());
+      std::vector<float> whole_values(inputs.size()), part_values(inputs.size());
+      const uint32_t first_index = 3;
+      caster.encode(inputs, std::span(whole), kSite, first_index);
+      caster.round(inputs, whole_values, kSite, first_index);
+      const std::span<const float> x(inputs);
+      for (size_t split = 0; split <= inputs.size(); ++split) {
+        caster.encode(x.first(split), std::span(parts).first(split), kSite, first_index);
+        caster.encode(x.subspan(split), std::span(parts).subspan(split), kSite, first_index + uint32_t(split));
+        ASSERT_EQ(parts, whole) << text << " " << name(projection.rounding) << " split at " << split;
+        part_values = inputs;  // the second part is rounded in place
+        caster.round(x.first(split), std::span(part_values).first(split), kSite, first_index);
+        const std::span<float> rest = std::span(part_values).subspan(split);
+        caster.round(rest, rest, kSite, first_index + uint32_t(split));
+        for (size_t i = 0; i < inputs.size(); ++i)
+          ASSERT_EQ(std::bit_cast<uint32_t>(part_values[i]), std::bit_cast<uint32_t>(whole_values[i]))
+              << text << " " << name(projection.rounding) << " split at " << split;
+      }
+    }
+  }
+}
+
+TEST(Caster, takes_random_bits_by_the_index_of_the_element) {
+  const std::vector<float> inputs = random_floats(300, 7);
+  for (const char* text : {"e4m3fn", "e2m1", "e8m0", "binary16", "int8"}) {
+    const Oracle oracle(parse_format(text));
+    for (const uint32_t first_index : {1u, 2u, 3u, 7u, 15u, 16u, 17u, 1000003u, 0x7ffffffdu, 0xffffff00u}) {
+      RandomBits random(first_index, inputs.size());
+      Comparison comparison(oracle, inputs, random, first_index);
+      for (const Projection& projection : projections({1, 7, 8, 9, 15, 16, 17, 31, 32}, {})) comparison.run(projection);
+    }
+  }
+}
+
+TEST(Caster, uses_every_part_of_the_site) {
+  const std::vector<float> inputs(256, 1.03125f);
+  const Caster caster(parse_format("e4m3fn"), {Rounding::StochasticA, 8, {}});
+  const auto codes = [&](const RandomSite& site) {
+    std::vector<uint8_t> result(inputs.size());
+    caster.encode(inputs, std::span(result), site);
+    return result;
+  };
+  const std::vector<uint8_t> first = codes({});
+  EXPECT_NE(first, codes({.seed = 1}));
+  EXPECT_NE(first, codes({.seed = 1ull << 32}));
+  EXPECT_NE(first, codes({.stream = Stream::Data}));
+  EXPECT_NE(first, codes({.step = 1}));
+  EXPECT_NE(first, codes({.site = 1}));
+}
+
+TEST(Caster, casts_one_number_by_the_reference) {
+  for (const Format& format : formats()) {
+    const Projection projection{Rounding::StochasticC, 8, {}};
+    const Caster caster(format, projection);
+    for (const float x : special_floats())
+      for (const uint32_t random : {0u, 127u, 255u})
+        EXPECT_EQ(caster.encode_reference(x, random), encode(format, projection, Real::of(x), random));
+  }
+}
+
+TEST(Caster, accepts_empty_arrays) {
+  const Caster caster(parse_format("e4m3fn"), {});
+  caster.encode(std::span<const float>(), std::span<uint8_t>());
+  caster.round({}, {});
+}
+
+template <class Code>
+std::vector<uint32_t> codes_in_width(const Caster& caster, const Kernels& kernels, std::span<const float> x) {
+  std::vector<Code> codes(x.size());
+  kernels.encode({caster.encoder(), caster.projection().rounding, kSite, 0}, x.data(), codes.data(), x.size());
+  return {codes.begin(), codes.end()};
+}
+
+TEST(Caster, gives_the_same_codes_in_every_width) {
+  for (const char* text : {"e4m3fn", "e2m1", "int8", "binary16", "int13"}) {
+    const Oracle oracle(parse_format(text));
+    const std::vector<float> inputs = structured_floats(oracle);
+    for (const Projection& projection : projections({8, 32}, {})) {
+      const Caster caster(oracle.format(), projection);
+      for (const Kernels& kernels : available_kernels()) {
+        const std::vector<uint32_t> codes = codes_in_width<uint32_t>(caster, kernels, inputs);
+        EXPECT_EQ(codes_in_width<uint16_t>(caster, kernels, inputs), codes) << kernels.name << " " << text;
+        if (oracle.format().bits() > 8) continue;
+        EXPECT_EQ(codes_in_width<uint8_t>(caster, kernels, inputs), codes) << kernels.name << " " << text;
+      }
+    }
+  }
+}
+
+TEST(Caster, is_fast_for_what_training_casts_to) {
+  for (const char* text : {"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e3m2", "e2m3", "e2m1", "binary16", "bfloat16",
+                           "tf32", "int8", "int4", "s2f6"})
+    for (const Projection& projection : projections({1, 32}, {}))
+      EXPECT_NE(Caster(parse_format(text), projection).encoder(), nullptr) << text << " " << name(projection.rounding);
+  const Policies cuda = policies(Profile::Cuda, Source::Binary32);
+  for (const char* text : {"ue4m3", "ue5m3"})
+    EXPECT_NE(Caster(parse_format(text), {Rounding::TiesToEven, 0, cuda}).encoder(), nullptr) << text;
+}
+
+TEST(Caster, refuses_stochastic_rounding_without_a_number_of_random_bits) {
+  const Format format = parse_format("e4m3fn");
+  for (const int bits : {-1, 0, 33, std::numeric_limits<int>::max()}) {
+    EXPECT_THROW(Caster(format, {Rounding::StochasticA, bits, {}}), std::invalid_argument) << bits;
+    EXPECT_NO_THROW(Caster(format, {Rounding::ToOdd, bits, {}})) << bits;
+  }
+}
+
+template <class Code>
+void expect_decoded(const Format& format) {
+  std::vector<Code> codes(size_t{1} << format.bits());
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = Code(i);
+  std::vector<float> values(codes.size());
+  decode(format, std::span<const Code>(codes), std::span(values));
+  for (size_t i = 0; i < codes.size(); ++i)
+    ASSERT_EQ(std::bit_cast<uint32_t>(values[i]),
+              std::bit_cast<uint32_t>(float(oracle::meaning(format, uint32_t(i)).value())))
+        << std::string_view(format.name) << " " << i;
+}
+
+TEST(Caster, decodes_arrays_of_every_code_width) {
+  for (const Format& format : test_formats(19)) {
+    if (format.bits() <= 8) expect_decoded<uint8_t>(format);
+    if (format.bits() <= 16) expect_decoded<uint16_t>(format);
+    expect_decoded<uint32_t>(format);
+  }
+}
+
+TEST(ScaleGrid, casts_on_the_grid_times_a_power_of_two) {
+  int fast = 0;
+  for (const Format& format : test_formats(16)) {
+    const Oracle oracle(format);
+    Mismatches mismatches(oracle);
+    for (const Projection& projection : projections({8}, {})) {
+      const Caster caster(format, projection);
+      if (caster.encoder() == nullptr) continue;
+      for (const int power : {-120, -60, -20, -1, 0, 1, 3, 40, 100, 126}) {
+        Encoder encoder = *caster.encoder();
+        if (!detail::scale_grid(encoder, power)) continue;
+        ++fast;
+        std::vector<float> inputs = special_floats();
+        if (format.bits() <= 8)
+          visit_landmarks(oracle, 2, [&](double x) { push_neighbourhood(inputs, float(std::ldexp(x, power))); });
+        std::vector<uint16_t> codes(inputs.size());
+        std::vector<float> values(inputs.size());
+        for (const Kernels& kernels : available_kernels()) {
+          const CastJob job{&encoder, projection.rounding, kSite, 0};
+          kernels.encode(job, inputs.data(), codes.data(), inputs.size());
+          kernels.round(job, inputs.data(), values.data(), inputs.size());
+          for (size_t i = 0; i < inputs.size(); ++i) {
+            const double x = std::ldexp(double(inputs[i]), -power);
+            const uint32_t random = is_stochastic(projection.rounding) ? random_bits(kSite, uint32_t(i), 8) : 0;
+            const uint32_t want = oracle.encode(projection, x, random);
+            mismatches.expect_equal(codes[i], want, projection, x, random);
+            const float value = float(std::ldexp(decode(format, want), power));
+            if (std::bit_cast<uint32_t>(values[i]) != std::bit_cast<uint32_t>(value))
+              mismatches.report(fmt::format("{} rounds to {:a} instead of {:a}, scaled by 2^{}: {}", kernels.name,
+                                            values[i], value, power,
+                                            describe(oracle, projection, x, random, codes[i], want)));
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(fast, 1000);
+}
+
+TEST(ScaleGrid, reaches_every_power_that_stays_in_the_normal_range_of_binary32) {
+  const auto reaches = [](int power) {
+    Encoder encoder = *Caster(parse_format("e2m1"), {}).encoder();
+    return detail::scale_grid(encoder, power);
+  };
+  for (int power = -125; power <= 124; ++power) EXPECT_TRUE(reaches(power)) << power;
+  for (const int power : {-160, -127, 126, 127}) EXPECT_FALSE(reaches(power)) << power;
+}
+
+}  // namespace
+}  // namespace halfulp
