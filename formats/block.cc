@@ -142,7 +142,13 @@ CastEvents& CastEvents::operator+=(const CastEvents& other) {
   return *this;
 }
 
-void count_events(std::span<const float> x, std::span<const float> y, double scale, double max, double min_normal,
+GridRange range_of(const Format& format) {
+  return {.max_positive = max_finite(format),
+          .max_negative = magnitude(format, format.max_index(true)),
+          .min_normal = min_normal(format)};
+}
+
+void count_events(std::span<const float> x, std::span<const float> y, double scale, const GridRange& range,
                   CastEvents& events) {
   assert(x.size() == y.size());
   CastEvents counted{.elements = int64_t(x.size())};
@@ -150,9 +156,9 @@ void count_events(std::span<const float> x, std::span<const float> y, double sca
     const double wanted = x[i], got = double(y[i]) * scale, magnitude = std::fabs(double(y[i]));
     const bool finite = std::isfinite(wanted) && std::isfinite(got);
     counted.nonfinite += !finite;
-    counted.saturated += magnitude >= max && std::fabs(wanted) > std::fabs(got);
+    counted.saturated += std::isfinite(got) && (wanted > range.max_positive || wanted < -range.max_negative);
     counted.flushed += magnitude == 0 && wanted != 0;
-    counted.subnormal += magnitude > 0 && magnitude < min_normal;
+    counted.subnormal += magnitude > 0 && magnitude < range.min_normal;
     counted.error_squares += finite ? (got - wanted) * (got - wanted) : 0;
     counted.signal_squares += finite ? wanted * wanted : 0;
   }
@@ -266,7 +272,7 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
                                const RandomSite& site, CastEvents* events) const {
   assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
   const Level array = level(x);
-  const double min_element = min_normal(format_.element);
+  const GridRange element = range_of(format_.element);
   // Blocks along a row go to the kernels until one is out of the ordinary; that one is done here.
   const bool along_rows = format_.rows == 1 && events == nullptr;
   size_t done = 0;
@@ -285,13 +291,16 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
       amax = std::max(amax, HALFULP_DISPATCH(largest_magnitude, x.data() + segment(r), size_t(width)));
     const uint32_t code = scale_code(array, amax);
     const double scale = decode(format_.scale, code);
+    // The tensor scale is exact here: rounded to binary32 it would count the array's largest number as saturated.
+    const auto in_array = [&](double max) { return max * scale * array.denominator / array.numerator; };
+    const GridRange range{in_array(element.max_positive), in_array(element.max_negative), element.min_normal * scale};
     for (int r = 0; r < height; ++r) {
       const std::span<const float> in = x.subspan(segment(r), size_t(width));
       const std::span<float> out = values.subspan(segment(r), size_t(width));
       if (events != nullptr) original.assign(in.begin(), in.end());
       quantize_segment(array, code, in, out, site, uint32_t(segment(r)));
       if (events != nullptr)
-        count_events(original, out, array.tensor_scale, max_element_ * scale, min_element * scale, *events);
+        count_events(original, out, array.tensor_scale, range, *events);
     }
   });
   return array.tensor_scale;

@@ -74,8 +74,17 @@ struct CastEvents {
   bool operator==(const CastEvents&) const = default;
 };
 
-/// Adds what became of x[i] as y[i]·scale, on a grid whose largest and smallest normal numbers are given.
-void count_events(std::span<const float> x, std::span<const float> y, double scale, double max, double min_normal,
+/// The range of a grid that numbers are rounded to.
+struct GridRange {
+  double max_positive, max_negative;  // largest magnitudes, in the units of x
+  double min_normal;                  // in the units of y
+};
+
+/// The grid of `format` where the units of x and y are one.
+GridRange range_of(const Format& format);
+
+/// Adds what became of x[i] as y[i]·scale.
+void count_events(std::span<const float> x, std::span<const float> y, double scale, const GridRange& range,
                   CastEvents& events);
 
 /// A quantised array of rows x cols, row-major. Scales are row-major over the grid of blocks; blocks at the far edges

@@ -149,7 +149,8 @@ inline int scale_exponent(ScaleRule rule, const Format& element, const Rational&
   switch (rule) {
     case ScaleRule::Floor: return e - e_max;
     case ScaleRule::Ceil: return ceil_log2(amax) - e_max;
-    case ScaleRule::Even: return (amax >= power_of_two(e + 1) - power_of_two(e - fraction_bits - 1) ? e + 1 : e) - e_max;
+    case ScaleRule::Even:
+      return (amax >= power_of_two(e + 1) - power_of_two(e - fraction_bits - 1) ? e + 1 : e) - e_max;
     case ScaleRule::Rceil: return ceil_log2(amax / max);
     case ScaleRule::Nearest: break;
   }

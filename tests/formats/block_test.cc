@@ -40,8 +40,10 @@ struct Mode {
 std::vector<Mode> modes(std::vector<int> random_bits) {
   std::vector<Mode> all;
   for (const NamedValue<Rounding>& entry : EnumNames<Rounding>::values) {
-    if (!is_stochastic(entry.value)) all.push_back({entry.value, 0});
-    else for (int bits : random_bits) all.push_back({entry.value, bits});
+    if (!is_stochastic(entry.value))
+      all.push_back({entry.value, 0});
+    else
+      for (int bits : random_bits) all.push_back({entry.value, bits});
   }
   return all;
 }
@@ -54,7 +56,8 @@ std::vector<BlockFormat> every_format(std::string_view shape) {
       if (!row.rule || *row.rule == rule) all.push_back(make_block_format(row.name, rule, shape));
   const BlockFormat shaped = all.front();
   const auto add = [&](const char* name, const char* element, const char* scale, ScaleRule rule, bool tensor_scale) {
-    all.push_back({name, parse_format(element), parse_format(scale), shaped.rows, shaped.cols, rule, tensor_scale, "test"});
+    all.push_back(
+        {name, parse_format(element), parse_format(scale), shaped.rows, shaped.cols, rule, tensor_scale, "test"});
   };
   add("e2m1_ue5m3", "e2m1", "ue5m3", ScaleRule::Nearest, true);
   add("e2m1_ue4m3", "e2m1", "ue4m3", ScaleRule::Nearest, false);
@@ -135,7 +138,8 @@ Data special(int rows, int cols, bool with_nonfinite, unsigned seed) {
       case 3: x *= 0x1p-140f; break;
       case 4:
         if (generator() % 8 == 0) x = -0.0f;
-        if (with_nonfinite && generator() % 64 == 0) x = generator() % 2 ? kNan : generator() % 2 ? kInfinity : -kInfinity;
+        if (with_nonfinite && generator() % 64 == 0)
+          x = generator() % 2 ? kNan : generator() % 2 ? kInfinity : -kInfinity;
         break;
       default: break;
     }
@@ -203,8 +207,9 @@ std::string difference_of_paths(const BlockFormat& format, const Mode& mode, con
     const uint32_t scale = want.scales[block_of(format, data, i)];
     const float value = float(decode(format.element, want.codes[i]) * decode(format.scale, scale));
     if (!same(values[i], value) || !same(in_place[i], value))
-      return where(format, mode, data, i) + fmt::format("{:a}, in place with events {:a}; want {:a} (scale {:#x}, code {:#x})",
-                                                        values[i], in_place[i], value, scale, want.codes[i]);
+      return where(format, mode, data, i) +
+             fmt::format("{:a}, in place with events {:a}; want {:a} (scale {:#x}, code {:#x})", values[i], in_place[i],
+                         value, scale, want.codes[i]);
   }
   return "";
 }
@@ -439,7 +444,8 @@ TEST(BlockEvents, equal_a_recount) {
           BlockQuantizer(format, mode.rounding, mode.random_bits)
               .quantize(data.x, values, data.rows, data.cols, kSite, &got);
           const CastEvents want =
-              block_oracle::Quantizer(format, mode.rounding, mode.random_bits)(data.x, data.rows, data.cols, kSite).events;
+              block_oracle::Quantizer(format, mode.rounding, mode.random_bits)(data.x, data.rows, data.cols, kSite)
+                  .events;
           ASSERT_EQ(got.elements, want.elements);
           EXPECT_EQ(got.saturated, want.saturated);
           ASSERT_EQ(got.flushed, want.flushed);
@@ -508,8 +514,8 @@ TEST(BlockFormatNames, what_cannot_be_made_is_refused) {
   EXPECT_NE(refused("mxfp4", std::nullopt).find("rule must be stated"), std::string::npos);
   EXPECT_NE(refused("nvfp4", ScaleRule::Floor).find("floor"), std::string::npos);
   EXPECT_NE(refused("mxfp5", ScaleRule::Floor).find("mxfp4"), std::string::npos);
-  for (std::string_view shape : {"0x4", "4x0", "x", "16", "16x", "x16", "-1x4", "1x-4", "99999999999x1", "1x99999999999",
-                                 "1x4x", "1x4 ", " 1x4", "+1x4", "1X4", "1.5x2", "0x10x4"})
+  for (std::string_view shape : {"0x4", "4x0", "x", "16", "16x", "x16", "-1x4", "1x-4", "99999999999x1",
+                                 "1x99999999999", "1x4x", "1x4 ", " 1x4", "+1x4", "1X4", "1.5x2", "0x10x4"})
     EXPECT_NE(refused("mxfp4", ScaleRule::Floor, shape).find(shape), std::string::npos) << shape;
 }
 
