@@ -62,6 +62,17 @@ uint32_t rule_carry(ScaleRule rule, const Format& element) {
   return 0;
 }
 
+constexpr int kAmaxBits = 24;
+
+// Whether a quotient rounded to binary64 and then, to odd, to binary32 rounds to `format` like the exact one does. What
+// the last rounding compares it with are numbers of at most `seen` bits. A quotient by a number of d bits differs from
+// such a number by a part in 2^(d + seen) or not at all, which binary64 must keep apart; binary32 must have room for
+// `seen` bits, the bit that is odd and one more, down to the smallest of these numbers.
+bool narrow_quotients_suffice(const Format& format, int random_bits, int denominator_bits) {
+  const int seen = format.precision() + 1 + random_bits;
+  return seen <= 22 && denominator_bits + seen <= 52 && format.min_quantum_exponent() - 1 - random_bits > -126;
+}
+
 struct Shape {
   int rows, cols;
 };
@@ -207,12 +218,15 @@ uint32_t BlockQuantizer::scale_code(const Level& level, uint32_t amax_bits) cons
   return code_of(Real::quotient(amax, max_element_));
 }
 
-// Whether a quotient rounded to odd in binary32 rounds to the element like the exact one: it has bits enough when the
-// random bits below the element's mantissa are not too many.
 bool BlockQuantizer::fast_quotients() const {
-  constexpr int kMostBitsSeen = 20;
+  const int denominator_bits = format_.scale.precision() + (format_.has_tensor_scale ? kAmaxBits : 0);
   return caster_.encoder() != nullptr &&
-         format_.element.mantissa_bits + caster_.projection().random_bits <= kMostBitsSeen;
+         narrow_quotients_suffice(format_.element, caster_.projection().random_bits, denominator_bits);
+}
+
+bool BlockQuantizer::fast_scales() const {
+  return format_.has_tensor_scale && scale_caster_.encoder() != nullptr &&
+         narrow_quotients_suffice(format_.scale, 0, kAmaxBits);
 }
 
 // Quantises blocks of one row from its front as far as the kernels reach; returns how many numbers that were.
@@ -229,9 +243,7 @@ size_t BlockQuantizer::quantize_row_of_blocks(const Level& level, std::span<cons
                .numerator = level.numerator,
                .denominator = level.denominator};
   if (is_power_of_two()) return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
-  if (!level.is_finite || level.is_zero || !format_.has_tensor_scale || !fast_quotients() ||
-      job.scale_encoder == nullptr)
-    return 0;
+  if (!level.is_finite || level.is_zero || !fast_scales() || !fast_quotients()) return 0;
   return HALFULP_DISPATCH(quantize_scaled_blocks, job, x.data(), values.data(), x.size());
 }
 
@@ -299,8 +311,7 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
       const std::span<float> out = values.subspan(segment(r), size_t(width));
       if (events != nullptr) original.assign(in.begin(), in.end());
       quantize_segment(array, code, in, out, site, uint32_t(segment(r)));
-      if (events != nullptr)
-        count_events(original, out, array.tensor_scale, range, *events);
+      if (events != nullptr) count_events(original, out, array.tensor_scale, range, *events);
     }
   });
   return array.tensor_scale;

@@ -64,6 +64,9 @@ std::vector<BlockFormat> every_format(std::string_view shape) {
   add("int4_bfloat16", "int4_narrow", "bfloat16", ScaleRule::Nearest, false);
   add("int4_e8m0", "int4", "e8m0", ScaleRule::Rceil, false);
   add("e4m3_binary16", "e4m3fn", "binary16", ScaleRule::Nearest, true);
+  add("e3m4_bfloat16", "e3m4", "bfloat16", ScaleRule::Nearest, true);
+  add("e4m3_binary32", "e4m3fn", "binary32", ScaleRule::Nearest, false);
+  add("e2m1_binary32", "e2m1", "binary32", ScaleRule::Nearest, true);
   return all;
 }
 
@@ -275,6 +278,8 @@ struct IsaName {
   const char* name;
   bool is_available;
 };
+
+void PrintTo(const IsaName& isa, std::ostream* out) { *out << isa.name; }
 
 std::vector<IsaName> isas() {
   return {{"portable", true},
