@@ -37,7 +37,7 @@ int run_results(Arguments& arguments) {
   arguments.option("--sort METRIC", metric, "What ranks: validation_loss (default), train_loss, accuracy");
   arguments.option("--top N", top, "At most N arms of each task");
   arguments.list("--baseline KEY=VALUE", baseline,
-                     "What arms are compared with: themselves under these settings (default recipe=bf16)");
+                 "What arms are compared with: themselves under these settings (default recipe=bf16)");
   arguments.table_style(style);
   arguments.parse();
   const std::vector<std::string_view> metrics = metric_names();

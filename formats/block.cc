@@ -62,6 +62,17 @@ uint32_t rule_carry(ScaleRule rule, const Format& element) {
   return 0;
 }
 
+constexpr int kAmaxBits = 24;
+
+// Whether a quotient rounded to binary64 and then, to odd, to binary32 rounds to `format` like the exact one does. What
+// the last rounding compares it with are numbers of at most `seen` bits. A quotient by a number of d bits differs from
+// such a number by a part in 2^(d + seen) or not at all, which binary64 must keep apart; binary32 must have room for
+// `seen` bits, the bit that is odd and one more, down to the smallest of these numbers.
+bool narrow_quotients_suffice(const Format& format, int random_bits, int denominator_bits) {
+  const int seen = format.precision() + 1 + random_bits;
+  return seen <= 22 && denominator_bits + seen <= 52 && format.min_quantum_exponent() - 1 - random_bits > -126;
+}
+
 struct Shape {
   int rows, cols;
 };
@@ -142,7 +153,13 @@ CastEvents& CastEvents::operator+=(const CastEvents& other) {
   return *this;
 }
 
-void count_events(std::span<const float> x, std::span<const float> y, double scale, double max, double min_normal,
+GridRange range_of(const Format& format) {
+  return {.max_positive = max_finite(format),
+          .max_negative = magnitude(format, format.max_index(true)),
+          .min_normal = min_normal(format)};
+}
+
+void count_events(std::span<const float> x, std::span<const float> y, double scale, const GridRange& range,
                   CastEvents& events) {
   assert(x.size() == y.size());
   CastEvents counted{.elements = int64_t(x.size())};
@@ -150,9 +167,10 @@ void count_events(std::span<const float> x, std::span<const float> y, double sca
     const double wanted = x[i], got = double(y[i]) * scale, magnitude = std::fabs(double(y[i]));
     const bool finite = std::isfinite(wanted) && std::isfinite(got);
     counted.nonfinite += !finite;
-    counted.saturated += magnitude > 0 && magnitude >= max && std::fabs(wanted) > std::fabs(got);
+    counted.saturated +=
+        magnitude > 0 && std::isfinite(got) && (wanted > range.max_positive || wanted < -range.max_negative);
     counted.flushed += magnitude == 0 && wanted != 0;
-    counted.subnormal += magnitude > 0 && magnitude < min_normal;
+    counted.subnormal += magnitude > 0 && magnitude < range.min_normal;
     counted.error_squares += finite ? (got - wanted) * (got - wanted) : 0;
     counted.signal_squares += finite ? wanted * wanted : 0;
   }
@@ -201,12 +219,15 @@ uint32_t BlockQuantizer::scale_code(const Level& level, uint32_t amax_bits) cons
   return code_of(Real::quotient(amax, max_element_));
 }
 
-// Whether a quotient rounded to odd in binary32 rounds to the element like the exact one: it has bits enough when the
-// random bits below the element's mantissa are not too many.
 bool BlockQuantizer::fast_quotients() const {
-  constexpr int kMostBitsSeen = 20;
+  const int denominator_bits = format_.scale.precision() + (format_.has_tensor_scale ? kAmaxBits : 0);
   return caster_.encoder() != nullptr &&
-         format_.element.mantissa_bits + caster_.projection().random_bits <= kMostBitsSeen;
+         narrow_quotients_suffice(format_.element, caster_.projection().random_bits, denominator_bits);
+}
+
+bool BlockQuantizer::fast_scales() const {
+  return format_.has_tensor_scale && scale_caster_.encoder() != nullptr &&
+         narrow_quotients_suffice(format_.scale, 0, kAmaxBits);
 }
 
 // Quantises blocks of one row from its front as far as the kernels reach; returns how many numbers that were.
@@ -223,9 +244,7 @@ size_t BlockQuantizer::quantize_row_of_blocks(const Level& level, std::span<cons
                .numerator = level.numerator,
                .denominator = level.denominator};
   if (is_power_of_two()) return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
-  if (!level.is_finite || level.is_zero || !format_.has_tensor_scale || !fast_quotients() ||
-      job.scale_encoder == nullptr)
-    return 0;
+  if (!level.is_finite || level.is_zero || !fast_scales() || !fast_quotients()) return 0;
   return HALFULP_DISPATCH(quantize_scaled_blocks, job, x.data(), values.data(), x.size());
 }
 
@@ -266,7 +285,7 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
                                const RandomSite& site, CastEvents* events) const {
   assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
   const Level array = level(x);
-  const double min_element = min_normal(format_.element);
+  const GridRange element = range_of(format_.element);
   // Blocks along a row go to the kernels until one is out of the ordinary; that one is done here.
   const bool along_rows = format_.rows == 1 && events == nullptr;
   size_t done = 0;
@@ -285,13 +304,15 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
       amax = std::max(amax, HALFULP_DISPATCH(largest_magnitude, x.data() + segment(r), size_t(width)));
     const uint32_t code = scale_code(array, amax);
     const double scale = decode(format_.scale, code);
+    // The tensor scale is exact here: rounded to binary32 it would count the array's largest number as saturated.
+    const auto in_array = [&](double max) { return max * scale * array.denominator / array.numerator; };
+    const GridRange range{in_array(element.max_positive), in_array(element.max_negative), element.min_normal * scale};
     for (int r = 0; r < height; ++r) {
       const std::span<const float> in = x.subspan(segment(r), size_t(width));
       const std::span<float> out = values.subspan(segment(r), size_t(width));
       if (events != nullptr) original.assign(in.begin(), in.end());
       quantize_segment(array, code, in, out, site, uint32_t(segment(r)));
-      if (events != nullptr)
-        count_events(original, out, array.tensor_scale, max_element_ * scale, min_element * scale, *events);
+      if (events != nullptr) count_events(original, out, array.tensor_scale, range, *events);
     }
   });
   return array.tensor_scale;

@@ -74,13 +74,23 @@ struct CastEvents {
   bool operator==(const CastEvents&) const = default;
 };
 
-/// Adds what became of x[i] as y[i]·scale, on a grid whose largest and smallest normal numbers are given.
-void count_events(std::span<const float> x, std::span<const float> y, double scale, double max, double min_normal,
+/// The range of a grid that numbers are rounded to.
+struct GridRange {
+  double max_positive, max_negative;  // largest magnitudes, in the units of x
+  double min_normal;                  // in the units of y
+};
+
+/// The grid of `format` where the units of x and y are one.
+GridRange range_of(const Format& format);
+
+/// Adds what became of x[i] as y[i]·scale.
+void count_events(std::span<const float> x, std::span<const float> y, double scale, const GridRange& range,
                   CastEvents& events);
 
 /// A quantised array of rows x cols, row-major. Scales are row-major over the grid of blocks; blocks at the far edges
-/// may be smaller. An all-zero block has the smallest scale and codes 0; one with a NaN or an infinity has a NaN scale
-/// and codes 0; where a scale rounds to zero all codes are 0.
+/// may be smaller. An all-zero block has the smallest scale; where a scale is or rounds to zero all codes are 0, and
+/// elsewhere a negative zero keeps its sign if the element format can. A block with a NaN or an infinity has a NaN
+/// scale and codes 0; where there is a tensor scale, so has every block of an array with one.
 struct BlockCodes {
   std::vector<uint32_t> codes;
   std::vector<uint32_t> scales;
@@ -111,6 +121,7 @@ class BlockQuantizer {
   uint32_t scale_code(const Level& level, uint32_t amax_bits) const;
   bool is_power_of_two() const { return format_.rule != ScaleRule::Nearest; }
   bool fast_quotients() const;
+  bool fast_scales() const;
   size_t quantize_row_of_blocks(const Level& level, std::span<const float> x, std::span<float> values,
                                 const RandomSite& site, uint32_t first_index) const;
   void quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x, std::span<float> values,

@@ -37,7 +37,7 @@ struct OptimizerSpec {
   double momentum = 0.9;                 // sgd
   double weight_decay = 0.0;             // decoupled for adamw, added to the gradient for sgd; matrices only
   double clip = 1.0;                     // largest norm of the whole gradient; 0: no clipping
-  Schedule schedule = Schedule::Linear;  // linear: to zero at the last step
+  Schedule schedule = Schedule::Linear;  // linear: falling as if to zero one step after the last
   int warmup = 0;                        // steps of linear warm-up
 
   bool operator==(const OptimizerSpec&) const = default;

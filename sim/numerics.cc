@@ -104,41 +104,36 @@ void add_training(Collector& all, std::span<const Setting> settings, Target targ
   for (const Parameter* parameter : trainer.model().parameters) all.add(std::span<const float>(parameter->value));
 }
 
+// Small models of each kind, and recipes that reach every stage of an operand's pipeline.
+struct Trained {
+  std::string_view settings;
+  Target target;
+};
+constexpr Trained kTrained[] = {
+    {"task = regression\nmodel.layers = 2\nmodel.activation = gelu\nbatch = 20\n", Target::Number},
+    {"task = vision\nmodel.layers = 2\nmodel.activation = relu\nbatch = 20\noptimizer.kind = sgd\n", Target::Class},
+    {"task = char_lm\nmodel.layers = 1\nmodel.activation = gelu_tanh\nmodel.heads = 2\nmodel.context = 10\nbatch = 2\n",
+     Target::NextToken},
+};
+constexpr std::string_view kRecipeSettings[] = {
+    "recipe = bf16\n",
+    "recipe = nvfp4-nvidia\n",
+    "recipe = tetrajet\n",
+    "recipe = nvfp4-naive\nrecipe.dgrad.w.source = forward\nrecipe.wgrad.x.source = forward\n",
+};
+constexpr std::string_view kCommonSettings =
+    "model.width = 24\noptimizer.lr = 0.003\noptimizer.warmup = 1\noptimizer.clip = 1\nsteps = 2\nevaluations = 1\n";
+
 std::string compute() {
   Collector all;
   add_casts(all);
   add_blocks(all);
   add_elementary(all);
-  for (const char* recipe : {"bf16", "nvfp4-nvidia", "tetrajet"}) {
-    const Setting named{"recipe", recipe}, steps{"steps", "2"}, warmup{"optimizer.warmup", "1"},
-        evaluations{"evaluations", "1"}, width{"model.width", "24"};
-    add_training(all,
-                 std::vector<Setting>{{"task", "regression"},
-                                      named,
-                                      steps,
-                                      warmup,
-                                      evaluations,
-                                      width,
-                                      {"batch", "20"},
-                                      {"model.activation", "gelu"}},
-                 Target::Number);
-    add_training(
-        all,
-        std::vector<Setting>{
-            {"task", "vision"}, named, steps, warmup, evaluations, width, {"batch", "20"}, {"optimizer.kind", "sgd"}},
-        Target::Class);
-    add_training(all,
-                 std::vector<Setting>{{"task", "char_lm"},
-                                      named,
-                                      steps,
-                                      warmup,
-                                      evaluations,
-                                      width,
-                                      {"model.heads", "2"},
-                                      {"model.context", "10"},
-                                      {"batch", "2"}},
-                 Target::NextToken);
-  }
+  for (std::string_view recipe : kRecipeSettings)
+    for (const Trained& trained : kTrained)
+      add_training(all,
+                   parse_settings(std::string(trained.settings) + std::string(recipe) + std::string(kCommonSettings)),
+                   trained.target);
   return all.digest();
 }
 

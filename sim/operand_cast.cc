@@ -35,8 +35,7 @@ void OperandCast::apply(std::span<const float> x, int outer, int reduction, cons
   if (caster_) {
     const std::vector<float> before = events == nullptr ? std::vector<float>() : result.data;
     caster_->round(result.data, result.data, site);
-    if (events != nullptr)
-      count_events(before, result.data, 1.0, max_finite(caster_->format()), min_normal(caster_->format()), *events);
+    if (events != nullptr) count_events(before, result.data, 1.0, range_of(caster_->format()), *events);
   }
 }
 

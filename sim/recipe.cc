@@ -110,6 +110,8 @@ void normalize(CastSpec& cast, bool is_forward) {
     throw std::invalid_argument("source: a forward operand has no other source than 'original'");
 }
 
+bool is_identity(const CastSpec& cast) { return cast.format == "binary32" && cast.transform == Transform::None; }
+
 void require_same_transform(std::string_view gemm, const CastSpec& a, const CastSpec& b) {
   if (a.transform == b.transform && a.transform_size == b.transform_size) return;
   throw std::invalid_argument(
@@ -146,6 +148,8 @@ void normalize(Recipe& r) {
   require_same_transform("recipe.dgrad", r.dgrad_g, r.dgrad_w);
   require_same_transform("recipe.wgrad", r.wgrad_g, r.wgrad_x);
   r.dgrad_g.source = r.wgrad_g.source = OperandSource::Original;  // gradients have no forward cast
+  if (is_identity(r.fprop_w)) r.dgrad_w.source = OperandSource::Original;
+  if (is_identity(r.fprop_x)) r.wgrad_x.source = OperandSource::Original;
   require_plain_forward("recipe.dgrad.w", r.dgrad_w, r.fprop_w);
   require_plain_forward("recipe.wgrad.x", r.wgrad_x, r.fprop_x);
 }

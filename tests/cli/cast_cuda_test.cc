@@ -29,8 +29,7 @@ struct Conversion {
 };
 
 constexpr Conversion kConversions[] = {
-    {"e4m3fn", "ties_to_even",
-     [](float x) -> uint8_t { return __nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3); }},
+    {"e4m3fn", "ties_to_even", [](float x) -> uint8_t { return __nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3); }},
     {"e5m2", "ties_to_even", [](float x) -> uint8_t { return __nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E5M2); }},
     {"e3m2", "ties_to_even", [](float x) -> uint8_t { return __nv_cvt_float_to_fp6(x, __NV_E3M2, cudaRoundNearest); }},
     {"e2m3", "ties_to_even", [](float x) -> uint8_t { return __nv_cvt_float_to_fp6(x, __NV_E2M3, cudaRoundNearest); }},
@@ -50,9 +49,9 @@ TEST(CastVerb, binary_agrees_with_cuda_on_two_to_the_24_random_floats) {
   }
   const std::string_view input(reinterpret_cast<const char*>(bits.data()), bits.size() * sizeof(uint32_t));
   for (const Conversion& peer : kConversions) {
-    const CommandResult result = halfulp_command(
-        {"cast", "--binary", "--from", "f32", "--profile", "cuda", "--format", peer.format, "--rounding", peer.rounding},
-        input);
+    const CommandResult result = halfulp_command({"cast", "--binary", "--from", "f32", "--profile", "cuda", "--format",
+                                                  peer.format, "--rounding", peer.rounding},
+                                                 input);
     ASSERT_EQ(result.exit_code, 0) << result.err;
     ASSERT_EQ(result.out.size(), kCount) << peer.format;
     int shown = 0;

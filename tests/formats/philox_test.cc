@@ -7,8 +7,7 @@ namespace {
 
 // Known answers published with Random123 (tests/kat_vectors, philox4x32 with 10 rounds).
 TEST(Philox, gives_the_published_known_answers) {
-  EXPECT_EQ(philox4x32({{0, 0, 0, 0}}, {{0, 0}}),
-            (PhiloxCounter{{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}}));
+  EXPECT_EQ(philox4x32({{0, 0, 0, 0}}, {{0, 0}}), (PhiloxCounter{{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}}));
   EXPECT_EQ(philox4x32({{~0u, ~0u, ~0u, ~0u}}, {{~0u, ~0u}}),
             (PhiloxCounter{{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}}));
   EXPECT_EQ(philox4x32({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, {{0xa4093822, 0x299f31d0}}),

@@ -2,6 +2,7 @@
 // is reduced, multiply by chains of fused multiply-adds, multiply by the tensor scales.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -343,20 +344,27 @@ TEST(LinearQuantisation, an_operand_that_is_transformed_has_zeros_only_where_it_
 /// What a cast did, from codes and scales one element at a time.
 CastEvents recount(const CastSpec& spec, const Array& x, const RandomSite& at) {
   CastEvents events;
-  std::vector<double> grid(x.data.size(), 1.0), elements(x.data.size());
+  std::vector<double> grid(x.data.size(), 1.0), scales(x.data.size(), 1.0), elements(x.data.size());
   double largest = 0, smallest_normal = 0;
+  double amax = 1, whole = 1;  // the tensor scale before it is rounded to binary32 is amax / whole
   if (find_block_row(spec.format) != nullptr) {
     const BlockFormat format = make_block_format(spec.format, spec.scale_rule, spec.block);
     const BlockCodes codes =
         BlockQuantizer(format, spec.rounding, spec.random_bits).quantize_reference(x.data, x.rows, x.cols, at);
     largest = max_finite(format.element);
     smallest_normal = min_normal(format.element);
+    if (format.has_tensor_scale) {
+      amax = 0;
+      for (float value : x.data) amax = std::max(amax, std::fabs(double(value)));
+      whole = largest * max_finite(format.scale);
+    }
     const int blocks_in_a_row = (x.cols + format.cols - 1) / format.cols;
     for (int r = 0; r < x.rows; ++r)
       for (int c = 0; c < x.cols; ++c) {
         const size_t i = size_t(r * x.cols + c);
         const uint32_t scale = codes.scales[size_t(r / format.rows * blocks_in_a_row + c / format.cols)];
-        grid[i] = decode(format.scale, scale) * double(codes.tensor_scale);
+        scales[i] = decode(format.scale, scale);
+        grid[i] = scales[i] * double(codes.tensor_scale);
         elements[i] = decode(format.element, codes.codes[i]);
       }
   } else {
@@ -371,7 +379,9 @@ CastEvents recount(const CastSpec& spec, const Array& x, const RandomSite& at) {
     ++events.elements;
     const bool is_finite = std::isfinite(before) && std::isfinite(after);
     if (!is_finite) ++events.nonfinite;
-    if (std::fabs(elements[i]) >= largest && std::fabs(before) > std::fabs(after)) ++events.saturated;
+    // beyond the grid: |before| > largest · scale · amax / whole, where every product is exact
+    if (scales[i] != 0 && std::isfinite(after) && std::fabs(before) * whole > largest * scales[i] * amax)
+      ++events.saturated;
     if (before != 0 && after == 0) ++events.flushed;
     if (elements[i] != 0 && std::fabs(elements[i]) < smallest_normal) ++events.subnormal;
     if (is_finite) {
