@@ -19,7 +19,7 @@ bool holds(const RunRecord& record, const Setting& condition) {
   if (condition.key == "recipe") return describe(experiment.recipe) == condition.value;
   std::vector<std::string> keys = {"status", "recipe"};
   for (const Setting& setting : settings(experiment)) {
-    if (setting.key == condition.key) return setting.value == condition.value;
+    if (setting.key == condition.key) return same_value(setting.value, condition.value);
     keys.push_back(setting.key);
   }
   throw UnknownName("setting", condition.key, std::vector<std::string_view>(keys.begin(), keys.end()));
@@ -51,6 +51,8 @@ int run_results(Arguments& arguments) {
   std::ranges::copy_if(all, std::back_inserter(records), [&](const RunRecord& record) {
     return std::ranges::all_of(conditions, [&](const Setting& condition) { return holds(record, condition); });
   });
+  if (records.empty() && !all.empty())
+    fmt::print(stderr, "none of the {} runs in {} is --where {}\n", all.size(), store_path, fmt::join(where, " and "));
   const std::vector<Arm> arms = rank(records, all, metric, parse_assignments(baseline, "--baseline"));
   print_ranking(style, arms, metric, top);
   return 0;

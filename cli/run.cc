@@ -20,7 +20,7 @@ std::atomic<bool> interrupted = false;
 bool agrees(const std::vector<Setting>& alternative, const std::vector<Setting>& sets) {
   return std::ranges::all_of(alternative, [&](const Setting& setting) {
     const auto same_key = std::ranges::find(sets, setting.key, &Setting::key);
-    return same_key == sets.end() || same_key->value == setting.value;
+    return same_key == sets.end() || same_value(same_key->value, setting.value);
   });
 }
 

@@ -21,12 +21,17 @@ struct Shard {
 };
 
 Shard parse_shard(std::string_view words) {
-  const size_t slash = words.find('/');
-  if (slash == std::string_view::npos) throw std::invalid_argument("--shard: I/N, such as 0/4");
-  const Shard shard{parse_whole_number<int>(words.substr(0, slash)), parse_whole_number<int>(words.substr(slash + 1))};
-  if (shard.count < 1 || shard.index < 0 || shard.index >= shard.count)
-    throw std::invalid_argument(fmt::format("--shard: {} is no part of {}; 0/N … N-1/N", shard.index, shard.count));
-  return shard;
+  try {
+    const size_t slash = words.find('/');
+    if (slash == std::string_view::npos) throw std::invalid_argument("no '/'");
+    const Shard shard{parse_whole_number<int>(words.substr(0, slash)),
+                      parse_whole_number<int>(words.substr(slash + 1))};
+    if (shard.index >= 0 && shard.index < shard.count) return shard;
+    throw std::invalid_argument(fmt::format("of {} parts there is no part {}", shard.count, shard.index));
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(
+        fmt::format("--shard: '{}' is not I/N with I from 0 to N - 1, such as 0/4: {}", words, error.what()));
+  }
 }
 
 // What a sweep would do, by task and recipe.
@@ -74,12 +79,10 @@ int run_sweep(Arguments& arguments) {
     if (!dry_run) std::filesystem::create_directories("results");
   }
   if (dry_run) {
-    std::vector<const PlannedRun*> to_do;
-    if (std::filesystem::exists(store_path)) {
-      to_do = remaining(plan, ResultStore(store_path, StoreMode::ReadOnly), options);
-    } else {
-      for (const PlannedRun& run : plan.runs) to_do.push_back(&run);
-    }
+    std::optional<ResultStore> store;
+    if (std::filesystem::exists(store_path)) store.emplace(store_path, StoreMode::ReadOnly);
+    std::vector<const PlannedRun*> to_do = remaining(plan, store ? &*store : nullptr, options);
+    if (int64_t(to_do.size()) > options.limit) to_do.resize(size_t(options.limit));
     print_plan(style, plan, to_do);
     return 0;
   }
@@ -87,8 +90,8 @@ int run_sweep(Arguments& arguments) {
   ResultStore store(store_path);
   std::signal(SIGINT, [](int) { interrupted = true; });
   std::signal(SIGTERM, [](int) { interrupted = true; });
-  fmt::print(stderr, "{}\n", study.title.empty() ? study_path : study.title);
   const SweepSummary summary = sweep(plan, store, options);
+  fmt::print(stderr, "{}\n", study.title.empty() ? study_path : study.title);
   fmt::print(stderr, "{} of {} experiments: {} run in {:.0f} s ({} diverged), {} were in {}, {} failed\n",
              summary.kept + summary.run, summary.planned, summary.run, summary.seconds, summary.diverged, summary.kept,
              store_path, summary.failed);
@@ -102,7 +105,7 @@ int run_sweep(Arguments& arguments) {
       records.push_back(std::move(record));
     }
   print_ranking(style, rank(records, records, study.metric, study.baseline), study.metric, INT64_MAX);
-  return summary.failed > 0 ? 1 : 0;
+  return summary.failed > 0 || summary.cancelled ? 1 : 0;
 }
 
 }  // namespace halfulp::cli

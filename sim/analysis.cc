@@ -18,34 +18,36 @@ struct Run {
   Experiment experiment;
 };
 
-// The canonical text without the seed: equal for the runs of one arm.
-std::string arm_text(Experiment experiment) {
+// Results of different arithmetic are neither averaged nor compared.
+std::string text_with_numerics(const RunRecord& record, const Experiment& experiment) {
+  return record.numerics + '\n' + canonical_text(experiment);
+}
+
+// Equal for the runs of one arm.
+std::string arm_text(const Run& run) {
+  Experiment experiment = run.experiment;
   experiment.seed = 0;
-  return canonical_text(experiment);
+  return text_with_numerics(*run.record, experiment);
 }
 
-Experiment with(Experiment experiment, std::span<const Setting> changes) {
-  for (const Setting& change : changes) {
-    if (change.key == "recipe")
-      experiment.recipe = find_recipe(change.value);
-    else
-      set(experiment, change);
-  }
-  return parse_experiment(canonical_text(experiment));
+// What tells arms apart: their settings outside the recipe, and the version of the arithmetic.
+std::vector<Setting> arm_settings(const Run& run) {
+  std::vector<Setting> all;
+  for (Setting& setting : settings(run.experiment))
+    if (!setting.key.starts_with("recipe.") && setting.key != "seed") all.push_back(std::move(setting));
+  all.push_back({"numerics", run.record->numerics});
+  return all;
 }
 
-bool is_recipe(const Setting& setting) { return setting.key.starts_with("recipe."); }
-
-// The keys outside the recipe that take several values within one task.
+// The keys of arm_settings that take several values within one task.
 std::map<std::string, std::set<std::string>> varying_keys(const std::map<std::string, std::vector<Run>>& arms) {
   std::map<std::string, std::map<std::string, std::string>> first;  // by task and key
   std::map<std::string, std::set<std::string>> varying;             // by task
   for (const auto& [text, runs] : arms) {
-    const Experiment& experiment = runs.front().experiment;
-    for (const Setting& setting : settings(experiment)) {
-      if (is_recipe(setting) || setting.key == "seed") continue;
-      const auto [known, added] = first[experiment.task].emplace(setting.key, setting.value);
-      if (!added && known->second != setting.value) varying[experiment.task].insert(setting.key);
+    const std::string& task = runs.front().experiment.task;
+    for (const Setting& setting : arm_settings(runs.front())) {
+      const auto [known, added] = first[task].emplace(setting.key, setting.value);
+      if (!added && known->second != setting.value) varying[task].insert(setting.key);
     }
   }
   return varying;
@@ -99,13 +101,14 @@ Interval to_percent(Interval difference, bool is_log) {
 std::vector<Arm> rank(std::span<const RunRecord> records, std::span<const RunRecord> references,
                       std::string_view metric, std::span<const Setting> baseline, double confidence) {
   std::map<std::string, std::vector<Run>> arms;
-  std::map<std::string, double> metric_by_run;  // by canonical text
+  std::map<std::string, double> metric_by_run;  // by text_with_numerics
   for (const RunRecord& record : records) {
     Run run{&record, parse_experiment(record.experiment)};
-    arms[arm_text(run.experiment)].push_back(std::move(run));
+    arms[arm_text(run)].push_back(std::move(run));
   }
   for (const RunRecord& record : references)
-    if (const auto value = metric_of(record, metric)) metric_by_run[record.experiment] = *value;
+    if (const auto value = metric_of(record, metric))
+      metric_by_run[text_with_numerics(record, parse_experiment(record.experiment))] = *value;
   const std::map<std::string, std::set<std::string>> varying = varying_keys(arms);
 
   const bool is_log = metric != "accuracy";
@@ -114,7 +117,7 @@ std::vector<Arm> rank(std::span<const RunRecord> records, std::span<const RunRec
     const Experiment& experiment = runs.front().experiment;
     Arm arm{.task = experiment.task, .recipe = describe(experiment.recipe), .settings = {}, .runs = int(runs.size())};
     if (const auto keys = varying.find(arm.task); keys != varying.end())
-      for (const Setting& setting : settings(experiment))
+      for (const Setting& setting : arm_settings(runs.front()))
         if (keys->second.contains(setting.key)) arm.settings.push_back(setting);
     std::vector<double> values, own, base;
     for (const Run& run : runs) {
@@ -122,12 +125,12 @@ std::vector<Arm> rank(std::span<const RunRecord> records, std::span<const RunRec
       arm.diverged += run.record->status == RunStatus::Diverged;
       arm.failed += run.record->status == RunStatus::Failed;
       arm.seconds += run.record->seconds / double(runs.size());
+      const Experiment reference = with_settings(run.experiment, baseline);
+      arm.is_baseline = !baseline.empty() && reference == run.experiment;
       const std::optional<double> value = metric_of(*run.record, metric);
       if (!value) continue;
       values.push_back(*value);
-      const Experiment reference = with(run.experiment, baseline);
-      arm.is_baseline = !baseline.empty() && reference == run.experiment;
-      const auto found = metric_by_run.find(canonical_text(reference));
+      const auto found = metric_by_run.find(text_with_numerics(*run.record, reference));
       if (baseline.empty() || arm.is_baseline || found == metric_by_run.end()) continue;
       own.push_back(is_log ? std::log(*value) : *value);
       base.push_back(is_log ? std::log(found->second) : found->second);
@@ -142,7 +145,7 @@ std::vector<Arm> rank(std::span<const RunRecord> records, std::span<const RunRec
     return std::ranges::find(tasks(), std::string_view(arm.task), &TaskRow::name) - tasks().begin();
   };
   const auto badness = [&](const Arm& arm) {
-    if (arm.metric.count == 0) return std::numeric_limits<double>::infinity();
+    if (std::isnan(arm.metric.mean)) return std::numeric_limits<double>::infinity();
     return is_log ? arm.metric.mean : -arm.metric.mean;
   };
   std::ranges::stable_sort(ranking, [&](const Arm& a, const Arm& b) {

@@ -20,11 +20,11 @@ struct EventRates {
   std::string worst_slot;    // where that was: layer and slot
 };
 
-/// Runs that differ in the seed only.
+/// Runs of one arithmetic that differ in the seed only.
 struct Arm {
   std::string task;
   std::string recipe;             // describe()
-  std::vector<Setting> settings;  // those that vary among the arms of its task, recipe apart
+  std::vector<Setting> settings;  // those that vary among the arms of its task, "numerics" too, recipe apart
   int runs = 0, finished = 0, diverged = 0, failed = 0;
   Interval metric;  // over the finished runs
   /// 100 · (exp(d) - 1) for d the mean of log(metric) - log(baseline's metric) over shared seeds, and its interval; for

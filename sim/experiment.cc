@@ -70,14 +70,16 @@ void normalize(Experiment& e) {
 
 }  // namespace
 
+Experiment with_settings(Experiment experiment, std::span<const Setting> changes) {
+  if (const std::optional<std::string> recipe = last_value(changes, "recipe")) experiment.recipe = find_recipe(*recipe);
+  for (const Setting& change : changes)
+    if (change.key != "recipe") set(experiment, change);
+  normalize(experiment);
+  return experiment;
+}
+
 Experiment make_experiment(std::span<const Setting> given) {
-  const auto value_of = [&](std::string_view key) -> std::optional<std::string> {
-    std::optional<std::string> value;
-    for (const Setting& setting : given)
-      if (setting.key == key) value = setting.value;
-    return value;
-  };
-  const std::optional<std::string> task = value_of("task");
+  const std::optional<std::string> task = last_value(given, "task");
   if (!task)
     throw UnknownName("task", "", [] {
       std::vector<std::string_view> known;
@@ -87,11 +89,7 @@ Experiment make_experiment(std::span<const Setting> given) {
   Experiment experiment;
   experiment.task = *task;
   for (const Setting& setting : parse_settings(find_task(*task).defaults)) set(experiment, setting);
-  if (const std::optional<std::string> recipe = value_of("recipe")) experiment.recipe = find_recipe(*recipe);
-  for (const Setting& setting : given)
-    if (setting.key != "task" && setting.key != "recipe") set(experiment, setting);
-  normalize(experiment);
-  return experiment;
+  return with_settings(std::move(experiment), given);
 }
 
 std::string canonical_text(const Experiment& experiment) {

@@ -99,6 +99,9 @@ void visit(Visitor& v, Experiment& e) {
 /// other settings in their order. Throws std::invalid_argument naming the key and what is allowed.
 Experiment make_experiment(std::span<const Setting> settings);
 
+/// The normalised experiment that differs from another in these settings: a recipe where one is named, then the rest.
+Experiment with_settings(Experiment experiment, std::span<const Setting> changes);
+
 /// One line `key = value` per field, in the order of `visit`, readable as TOML.
 std::string canonical_text(const Experiment& experiment);
 

@@ -20,4 +20,19 @@ std::vector<Setting> parse_settings(std::string_view lines) {
   return all;
 }
 
+std::optional<std::string> last_value(std::span<const Setting> settings, std::string_view key) {
+  const auto last =
+      std::find_if(settings.rbegin(), settings.rend(), [&](const Setting& setting) { return setting.key == key; });
+  return last == settings.rend() ? std::nullopt : std::optional(last->value);
+}
+
+bool same_value(std::string_view a, std::string_view b) {
+  if (a == b) return true;
+  try {
+    return detail::parse_number<double>(a) == detail::parse_number<double>(b);
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
 }  // namespace halfulp

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <concepts>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -99,6 +100,12 @@ class PathVisitor {
 
 /// Reads lines `key = value`, the value perhaps in double quotes. Throws std::invalid_argument naming the line.
 std::vector<Setting> parse_settings(std::string_view lines);
+
+/// The value that counts where a key is set several times: the last one.
+std::optional<std::string> last_value(std::span<const Setting> settings, std::string_view key);
+
+/// Whether two values mean the same: equal texts, or numbers of equal value such as 3e-3 and 0.003.
+bool same_value(std::string_view a, std::string_view b);
 
 /// Calls action(path, field) for every field of a struct, nested ones too.
 template <class T, class Action>

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -105,7 +106,8 @@ std::vector<uint64_t> parse_seeds(const Reader& reader, const toml::node& node) 
   }
   std::vector<uint64_t> sorted = seeds;
   std::ranges::sort(sorted);
-  if (std::ranges::adjacent_find(sorted) != sorted.end()) reader.fail(node, "seeds", "one stands twice");
+  if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+    reader.fail(node, "seeds", fmt::format("{} stands twice; each seed once", *twice));
   return seeds;
 }
 
@@ -124,11 +126,55 @@ Study::Axis parse_zip(const Reader& reader, const toml::table& table) {
 
 bool is_excluded(const Study::Exclusion& exclusion, const std::vector<Setting>& settings) {
   return std::ranges::all_of(exclusion.conditions, [&](const Study::Exclusion::Condition& condition) {
-    // the last setting of a key is the one that counts
-    const auto last = std::find_if(settings.rbegin(), settings.rend(),
-                                   [&](const Setting& setting) { return setting.key == condition.key; });
-    return last != settings.rend() && std::ranges::find(condition.values, last->value) != condition.values.end();
+    const std::optional<std::string> set = last_value(settings, condition.key);
+    return set && std::ranges::any_of(condition.values, [&](const auto& value) { return same_value(value, *set); });
   });
+}
+
+// The baseline is needed only after everything has been run: too late to find it unusable.
+void require_baseline(const Experiment& experiment, const Study& study) {
+  try {
+    with_settings(experiment, study.baseline);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(fmt::format("baseline: {}", error.what()));
+  }
+}
+
+// A key that two axes set, or that the seeds set already, would silently lose one of its values.
+void require_distinct_keys(const Reader& reader, const toml::table& root, const Study& study) {
+  std::set<std::string> taken = {"seed"};
+  for (const Study::Axis& axis : study.axes)
+    for (const Setting& setting : axis.front())
+      if (!taken.insert(setting.key).second)
+        reader.fail(root, setting.key,
+                    setting.key == "seed" ? "is no axis; the list `seeds` holds the seeds"
+                                          : "stands in two axes; a key may stand in one [axes] line or one [[zip]]");
+  if (last_value(study.base, "seed"))
+    reader.fail(root, "seed", "is no setting of [base]; the list `seeds` holds the seeds");
+}
+
+// An exclusion that names a key or a value which the study never sets would silently exclude nothing.
+void require_known_conditions(const Reader& reader, const toml::node& node, const Study& study) {
+  std::map<std::string, std::vector<std::string>, std::less<>> values;
+  for (const Setting& setting : study.base) values[setting.key].push_back(setting.value);
+  for (const Study::Axis& axis : study.axes)
+    for (const std::vector<Setting>& alternative : axis)
+      for (const Setting& setting : alternative) values[setting.key].push_back(setting.value);
+  for (uint64_t seed : study.seeds) values["seed"].push_back(fmt::format("{}", seed));
+  std::vector<std::string_view> keys;
+  for (const auto& [key, known] : values) keys.push_back(key);
+
+  for (const Study::Exclusion& exclusion : study.exclusions)
+    for (const Study::Exclusion::Condition& condition : exclusion.conditions) {
+      const auto known = values.find(condition.key);
+      if (known == values.end())
+        reader.fail(node, "exclude", UnknownName("setting of this study", condition.key, keys).what());
+      for (const std::string& value : condition.values)
+        if (std::ranges::none_of(known->second, [&](const auto& each) { return same_value(each, value); }))
+          reader.fail(
+              node, "exclude",
+              fmt::format("{} never is '{}'; it takes {}", condition.key, value, fmt::join(known->second, ", ")));
+    }
 }
 
 std::string describe(const std::vector<Setting>& settings) {
@@ -192,13 +238,16 @@ Study parse_study(std::string_view toml_text, std::string_view file_name) {
   }
   if (study.seeds.empty())
     throw std::invalid_argument(fmt::format("{}: seeds: missing; a list such as [1, 2, 3]", file_name));
+  require_distinct_keys(reader, root, study);
+  if (const toml::node* exclude = root.get("exclude")) require_known_conditions(reader, *exclude, study);
   return study;
 }
 
 Study read_study(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
-  if (!file || !(text << file.rdbuf()) || file.bad())
+  const bool is_empty = file.peek() == std::ifstream::traits_type::eof() && !file.bad();
+  if (!file.is_open() || (!is_empty && !(text << file.rdbuf())) || file.bad())
     throw std::invalid_argument(fmt::format("{}: cannot be read as a study: {}", path.string(), std::strerror(errno)));
   return parse_study(text.str(), path.string());
 }
@@ -208,7 +257,9 @@ Plan expand(const Study& study) {
   for (const Study::Axis& axis : study.axes) {
     combinations *= int64_t(axis.size());
     if (combinations > kMostCombinations)
-      throw std::invalid_argument(fmt::format("study: more than {} combinations", kMostCombinations));
+      throw std::invalid_argument(
+          fmt::format("{}: with this axis the study comes to more than {} combinations; split it into several studies",
+                      axis.front().front().key, kMostCombinations));
   }
   Plan plan{.runs = {}, .combinations = combinations};
   std::set<std::string> seen;
@@ -229,6 +280,7 @@ Plan expand(const Study& study) {
     }
     try {
       PlannedRun run{make_experiment(settings), ""};
+      require_baseline(run.experiment, study);
       run.key = experiment_key(run.experiment);
       if (seen.insert(run.key).second) plan.runs.push_back(std::move(run));
     } catch (const std::invalid_argument& error) {

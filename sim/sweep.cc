@@ -36,10 +36,11 @@ std::optional<RunRecord> attempt(const PlannedRun& run, const std::atomic<bool>&
 
 }  // namespace
 
-std::vector<const PlannedRun*> remaining(const Plan& plan, const ResultStore& store, const SweepOptions& options) {
+std::vector<const PlannedRun*> remaining(const Plan& plan, const ResultStore* store, const SweepOptions& options) {
   std::set<std::string> done;
-  for (const RunRecord& record : store.all())
-    if (record.status != RunStatus::Failed) done.insert(record.key);
+  if (store != nullptr)
+    for (const RunRecord& record : store->all())
+      if (record.status != RunStatus::Failed) done.insert(record.key);
   std::vector<const PlannedRun*> runs;
   for (const PlannedRun& run : plan.runs)
     if (in_shard(run.key, options) && !done.contains(run.key)) runs.push_back(&run);
@@ -48,7 +49,7 @@ std::vector<const PlannedRun*> remaining(const Plan& plan, const ResultStore& st
 
 SweepSummary sweep(const Plan& plan, ResultStore& store, const SweepOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  std::vector<const PlannedRun*> runs = remaining(plan, store, options);
+  std::vector<const PlannedRun*> runs = remaining(plan, &store, options);
   SweepSummary summary;
   for (const PlannedRun& run : plan.runs) summary.planned += in_shard(run.key, options);
   summary.kept = summary.planned - int64_t(runs.size());

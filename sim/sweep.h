@@ -28,8 +28,9 @@ struct SweepSummary {
   bool cancelled = false;
 };
 
-/// The runs of the plan that belong to the shard and are still to be done, in the plan's order. Failed runs are.
-std::vector<const PlannedRun*> remaining(const Plan& plan, const ResultStore& store, const SweepOptions& options);
+/// The runs of the plan that belong to the shard and are still to be done, in the plan's order: those that are not in
+/// the store, where there is one, or failed.
+std::vector<const PlannedRun*> remaining(const Plan& plan, const ResultStore* store, const SweepOptions& options);
 
 /// Every run is stored as soon as it ends. An exception in a run fails that run only; one of the store ends the sweep.
 SweepSummary sweep(const Plan& plan, ResultStore& store, const SweepOptions& options);
