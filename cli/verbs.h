@@ -11,7 +11,7 @@
 
 namespace halfulp::cli {
 
-// Each returns the exit code: 0, or 1 where a check failed.
+// Each returns the exit code: 0, or 1 where a check or a run failed or an interrupt came first.
 int run_formats(Arguments& arguments);
 int run_blocks(Arguments& arguments);
 int run_cast(Arguments& arguments);

@@ -40,6 +40,15 @@ std::vector<RunRecord> records_in(const std::string& path) {
   return ResultStore(path, StoreMode::ReadOnly).all();
 }
 
+/// How many runs a store holds that another process may be making just now.
+size_t count_in(const std::string& path) {
+  try {
+    return records_in(path).size();
+  } catch (const std::runtime_error&) {
+    return 0;
+  }
+}
+
 std::string dump_in(const std::string& path) { return ResultStore(path, StoreMode::ReadOnly).canonical_dump(); }
 
 /// The command in the background, its standard error in a file.
@@ -285,25 +294,24 @@ TEST_F(Sweep, missing_data_end_the_sweep_before_anything_is_run) {
 }
 
 TEST_F(Sweep, killed_at_any_instant_it_loses_no_finished_run_and_does_none_twice) {
-  constexpr int kWantedKills = 15;
-  const std::string text = digits_study("1, 2, 3, 4, 5, 6, 7, 8, 9, 10", 300, 48);
+  constexpr int kKills = 15;
+  const std::string text = digits_study("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12", 300, 48);
   const std::string study = write_study(text), path = folder_.file("s.db"), whole_path = folder_.file("whole.db");
   const CommandResult whole = halfulp_command({"sweep", study, "--store", whole_path, "--jobs", "2"});
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
-  double seconds = 0;
-  for (const RunRecord& record : records_in(whole_path)) seconds += record.seconds;
 
   std::mt19937 random(20240229);
   std::map<std::string, RunRecord> known;
   int kills = 0, partial_stores = 0;
-  for (int start = 0; start < 100 && kills < kWantedKills; ++start) {
-    // an undisturbed sweep takes half of `seconds`; all kills together leave a third of that undone
-    std::uniform_real_distribution<double> delay(0, seconds / 2 / kWantedKills * 4 / 3);
+  for (int start = 0; start < kKills; ++start) {
     Background command({"sweep", study, "--store", path, "--jobs", "2"}, folder_.file("err"));
-    std::this_thread::sleep_for(std::chrono::duration<double>(delay(random)));
+    // every third kill comes at the start, the others a moment after one or two more runs were stored
+    const size_t more = size_t(start % 3);
+    wait_until([&] { return count_in(path) >= std::min<size_t>(known.size() + more, 72); });
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % (more == 0 ? 60'000 : 10'000)));
     kills += WIFSIGNALED(command.end(SIGKILL));
     const std::vector<RunRecord> records = records_in(path);
-    partial_stores += !records.empty() && records.size() < 60;
+    partial_stores += !records.empty() && records.size() < 72;
     std::map<std::string, RunRecord> now;
     for (const RunRecord& record : records) now.emplace(record.key, record);
     for (const auto& [key, before] : known) {
@@ -315,8 +323,8 @@ TEST_F(Sweep, killed_at_any_instant_it_loses_no_finished_run_and_does_none_twice
     }
     known = std::move(now);
   }
-  EXPECT_EQ(kills, kWantedKills);
-  EXPECT_GT(partial_stores, 0) << "no kill came in the middle";
+  EXPECT_GE(kills, 10);
+  EXPECT_GE(partial_stores, 5) << "too few kills came in the middle";
 
   const CommandResult last = halfulp_command({"sweep", study, "--store", path, "--jobs", "2"});
   EXPECT_EQ(last.exit_code, 0) << last.err;
