@@ -10,6 +10,7 @@
 #include "cli/ranking.h"
 #include "cli/verbs.h"
 #include "sim/analysis.h"
+#include "sim/task.h"
 
 namespace halfulp::cli {
 namespace {
@@ -87,6 +88,9 @@ int run_sweep(Arguments& arguments) {
     return 0;
   }
 
+  // without the data no store is made
+  if (!std::filesystem::exists(store_path))
+    for (const PlannedRun& run : plan.runs) task_data(run.experiment.task);
   ResultStore store(store_path);
   std::signal(SIGINT, [](int) { interrupted = true; });
   std::signal(SIGTERM, [](int) { interrupted = true; });
