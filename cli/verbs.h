@@ -59,7 +59,10 @@ inline constexpr Verb kVerbs[] = {
      "halfulp recipes\n"
      "halfulp recipes nvfp4-nvidia",
      run_recipes},
-    {"tasks", "List the training tasks with their data and models", "halfulp tasks", run_tasks},
+    {"tasks", "List the training tasks with their data and models",
+     "halfulp tasks\n"
+     "halfulp tasks --measure",
+     run_tasks},
     {"sweep", "Run the experiments of a study that a store lacks, then rank the results",
      "halfulp sweep studies/first_look.toml --store results/first_look.db --jobs 2\n"
      "halfulp sweep studies/first_look.toml --dry-run",
