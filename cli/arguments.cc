@@ -47,12 +47,12 @@ CLI::Option* Arguments::add_words(const std::string& usage, const std::string& h
   const size_t space = std::min(usage.find(' '), usage.size());
   const std::string name = usage.substr(0, space);
   if (name.starts_with("--")) option_names_.push_back(name);
-  return app_->add_option(name, take, help)
+  return app_->add_option(name, std::move(take), help)
       ->type_name(usage.substr(std::min(space + 1, usage.size())))
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-void Arguments::add(const std::string& usage, const std::string& help, Need need, Setter set) {
+void Arguments::add(const std::string& usage, const std::string& help, Need need, const Setter& set) {
   const std::string name = usage.substr(0, usage.find(' '));
   add_words(usage, help, [name, set](const std::vector<std::string>& words) {
     if (words.size() > 1)

@@ -63,7 +63,7 @@ class Arguments {
   using Setter = std::function<void(const std::string&)>;
   CLI::Option* add_words(const std::string& usage, const std::string& help,
                          std::function<bool(const std::vector<std::string>&)> take);
-  void add(const std::string& usage, const std::string& help, Need need, Setter set);
+  void add(const std::string& usage, const std::string& help, Need need, const Setter& set);
   void require_known_words() const;
 
   std::unique_ptr<CLI::App> app_;

@@ -22,7 +22,7 @@ struct Release {
 float* workspace() {
   thread_local const std::unique_ptr<float[], Release> block(
       static_cast<float*>(::operator new[](kGemmWorkspace * sizeof(float), kCacheLine)));
-  return block.get();
+  return block.get();  // NOLINT(clang-analyzer-cplusplus.NewDelete): it lives as long as its thread
 }
 
 GemmKernel* gemm_kernel() {

@@ -7,7 +7,7 @@
 namespace halfulp {
 
 inline constexpr std::size_t kGemmWorkspace =
-    512 * 256;  // [floats] packed columns of b times depth: 512 KiB, half an L2
+    std::size_t{512} * 256;  // [floats] packed columns of b times depth: 512 KiB, half an L2
 
 /// Operands as in gemm(); `workspace` holds kGemmWorkspace floats, aligned to 64 bytes, with any content.
 using GemmKernel = void(const float* a, const float* b, float* c, int m, int n, int k, bool accumulate,

@@ -48,7 +48,7 @@ RecipeCasts prepare(const Recipe& r) {
           OperandCast(r.dgrad_w), OperandCast(r.wgrad_g), OperandCast(r.wgrad_x)};
 }
 
-Linear::Linear(std::string name, int in, int out, const RecipeCasts* casts, int index)
+Linear::Linear(const std::string& name, int in, int out, const RecipeCasts* casts, int index)
     : in_(in),
       out_(out),
       casts_(casts),
@@ -175,7 +175,7 @@ void CausalAttention::forward(const Tensor& qkv, Tensor& y) {
       for (float& score : scores.data) score *= factor;
       for (int t = 0; t < context_; ++t) softmax_row(scores.row(t), t + 1, scores.row(t));
       scatter(product(scores, transposed(v)), s * context_, h * head_width, y);
-      probabilities_[size_t(s * heads_ + h)] = std::move(scores);
+      probabilities_[size_t(s) * size_t(heads_) + size_t(h)] = std::move(scores);
     }
   }
 }
@@ -191,7 +191,7 @@ void CausalAttention::backward(const Tensor& dy, Tensor& d_qkv) {
       gather(qkv_, s * context_, width_ + h * head_width, k);
       gather(qkv_, s * context_, 2 * width_ + h * head_width, v);
       gather(dy, s * context_, h * head_width, d_head);
-      const Tensor& p = probabilities_[size_t(s * heads_ + h)];
+      const Tensor& p = probabilities_[size_t(s) * size_t(heads_) + size_t(h)];
       // y = p v
       scatter(product(transposed(p), transposed(d_head)), s * context_, 2 * width_ + h * head_width, d_qkv);
       Tensor d_scores = product(d_head, v);

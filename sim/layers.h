@@ -39,7 +39,7 @@ struct PassContext {
 class Linear {
  public:
   /// `casts` null: float32 throughout. `index` numbers the quantised layers of a model, from 0.
-  Linear(std::string name, int in, int out, const RecipeCasts* casts, int index);
+  Linear(const std::string& name, int in, int out, const RecipeCasts* casts, int index);
 
   /// Uniform in ±1/sqrt(in); biases zero.
   void initialize(const RandomSite& site);

@@ -59,7 +59,7 @@ void add_casts(Collector& all) {
 
 void add_blocks(Collector& all) {
   constexpr int kRows = 5, kCols = 75;
-  const std::vector<float> x = inputs(kRows * kCols, 6);
+  const std::vector<float> x = inputs(size_t{kRows} * kCols, 6);
   std::vector<float> y(x.size());
   for (const BlockRow& row : block_formats())
     for (ScaleRule rule : scale_rules(parse_format(row.scale)))
