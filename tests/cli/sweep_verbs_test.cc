@@ -87,6 +87,19 @@ TEST_F(SweepVerbs, an_unknown_recipe_is_answered_with_the_nearest) {
   expect_unusable({"recipes", "nvfp4-nvidea"}, {"'nvfp4-nvidea'", "nearest: nvfp4-nvidia"});
 }
 
+TEST_F(SweepVerbs, tasks_measures_parameters_and_seconds_on_request) {
+  for (const TaskRow& task : tasks())
+    if (!is_fetched(task.dataset)) GTEST_SKIP() << "no data; `tools/fetch_data " << task.dataset << "` fetches it";
+  const Json json = Json::parse(output_of({"tasks", "--measure", "--json"}));
+  ASSERT_EQ(json.size(), tasks().size());
+  for (const Json& row : json) EXPECT_GT(std::stod(row["seconds_per_run"].get<std::string>()), 0);
+  // weights and biases of 64 -> 128 -> 128 -> 10
+  for (const Json& row : json)
+    if (row["name"] == "digits") {
+      EXPECT_EQ(row["parameters"], 65 * 128 + 129 * 128 + 129 * 10);
+    }
+}
+
 TEST_F(SweepVerbs, tasks_lists_the_catalogue_and_what_is_fetched) {
   expect_same_facts({"tasks"});
   const Json json = Json::parse(output_of({"tasks", "--json"}));
@@ -216,6 +229,7 @@ TEST_F(SweepVerbs, unusable_studies_and_stores_are_named) {
 TEST_F(SweepVerbs, a_missing_data_set_is_one_line_that_says_how_to_fetch_it) {
   write_study(digits_study("1"));
   expect_unusable(without_data({"sweep", study_, "--store", store_}), {"`tools/fetch_data digits`"});
+  EXPECT_FALSE(std::filesystem::exists(store_)) << "a store was made for nothing";
   expect_unusable(without_data({"run", study_}), {"`tools/fetch_data digits`"});
 }
 

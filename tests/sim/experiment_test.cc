@@ -104,6 +104,8 @@ TEST(ExperimentKey, is_the_same_however_an_experiment_is_written) {
       {"momentum under adamw", kTable, with(kTable, {{"optimizer.momentum", "0.5"}})},
       {"scale rule of a scalar format", with(kTable, {{"recipe", "bf16"}}),
        with(kTable, {{"recipe", "bf16"}, {"recipe.*.scale_rule", "floor"}, {"recipe.*.block", "1x8"}})},
+      {"the forward source of an operand that is not cast", kTable,
+       with(kTable, {{"recipe.dgrad.w.source", "forward"}, {"recipe.wgrad.x.source", "forward"}})},
       {"random bits without stochastic rounding", block, with(block, {{"recipe.*.random_bits", "9"}})},
       {"random bits written out", with(block, {{"recipe.dgrad.g.rounding", "stochastic_c"}}),
        with(block, {{"recipe.dgrad.g.rounding", "stochastic_c"}, {"recipe.dgrad.g.random_bits", "16"}})},
