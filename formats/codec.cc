@@ -1,9 +1,10 @@
 #include "formats/codec.h"
 
-#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cmath>
+
+#include "formats/place.h"
 
 namespace halfulp {
 namespace {
@@ -12,32 +13,14 @@ constexpr uint64_t kHalf = uint64_t{1} << 63;
 
 __extension__ using Uint128 = unsigned __int128;
 
-// A magnitude as a whole number of steps and the fraction nu of a step above it: nu = fraction / 2^64, plus less than
-// 2^-64 with `sticky`.
-struct Steps {
-  uint64_t whole;
-  uint64_t fraction;
-  bool sticky;
-};
-
-// `shift` bits of the significand are below the step.
-Steps split(uint64_t significand, bool sticky, int shift) {
-  assert(shift >= 1);
-  if (shift < 64) return {significand >> shift, significand << (64 - shift), sticky};
-  if (shift == 64) return {0, significand, sticky};
-  const int lost = std::min(shift - 64, 63);
-  const bool rest = shift - 64 > 63 || significand << (64 - lost) != 0;
-  return {0, shift - 64 > 63 ? 0 : significand >> lost, sticky || rest};
-}
-
-bool inexact(const Steps& x) { return x.fraction != 0 || x.sticky; }
-bool above_half(const Steps& x) { return x.fraction > kHalf || (x.fraction == kHalf && x.sticky); }
-bool tie(const Steps& x) { return x.fraction == kHalf && !x.sticky; }
+bool inexact(const Place& x) { return x.fraction != 0 || x.sticky; }
+bool above_half(const Place& x) { return x.fraction > kHalf || (x.fraction == kHalf && x.sticky); }
+bool tie(const Place& x) { return x.fraction == kHalf && !x.sticky; }
 
 // floor(nu · 2^bits), bits <= 33.
-uint64_t leading_bits(const Steps& x, int bits) { return x.fraction >> (64 - bits); }
+uint64_t leading_bits(const Place& x, int bits) { return x.fraction >> (64 - bits); }
 
-bool rounds_up(const Projection& projection, const Steps& x, bool code_is_even, bool negative, uint32_t random) {
+bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, bool negative, uint32_t random) {
   const int n = projection.random_bits;
   switch (projection.rounding) {
     case Rounding::TiesToEven: return above_half(x) || (tie(x) && !code_is_even);
@@ -50,7 +33,7 @@ bool rounds_up(const Projection& projection, const Steps& x, bool code_is_even, 
     case Rounding::StochasticB: return leading_bits(x, n + 1) + 2 * uint64_t{random} + 1 >= uint64_t{2} << n;
     case Rounding::StochasticC: {
       const uint64_t kept = leading_bits(x, n);
-      const Steps rest{kept, x.fraction << n, x.sticky};
+      const Place rest{.index = kept, .fraction = x.fraction << n, .sticky = x.sticky};
       const uint64_t nearest = kept + (above_half(rest) || (tie(rest) && kept % 2 == 1));
       return nearest + random >= uint64_t{1} << n;
     }
@@ -112,30 +95,12 @@ uint32_t infinity(const Format& format, const Policies& policies, bool negative)
   return nan(format, policies, negative, 0);
 }
 
-uint32_t encode_finite(const Format& format, const Projection& projection, Real x, uint32_t random) {
+uint32_t encode_finite(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
   const Policies& policies = projection.policies;
+  const Place at = place(format, x);
+  const uint64_t index = rounds_up(projection, at, at.index % 2 == 0, x.negative, random) ? at.next : at.index;
 
-  // 1. Far beyond the range every number fares as this one does.
-  const int beyond = max_exponent(format) + 2;
-  if (x.exponent > beyond) x = {.kind = x.kind, .negative = x.negative, .exponent = beyond, .significand = kHalf};
-
-  // 2. The step at this magnitude. An integer format has one step everywhere, and without subnormals the first step
-  //    reaches from zero to the smallest normal.
-  const int lowest = format.min_exponent();
-  const int exponent = format.exponent_bits == 0 ? lowest : std::max(x.exponent, lowest);
-  const bool flushed = !format.subnormals && format.has_zero && format.exponent_bits > 0 && x.exponent < lowest;
-  const int step_exponent = flushed ? lowest : exponent - format.mantissa_bits;
-  Steps steps = split(x.significand, x.sticky, 63 - (x.exponent - step_exponent));
-
-  // 3. Count codes from the smallest number, and round: a carry out of the mantissa lands in the exponent field by
-  //    itself. Without a zero nothing lies below the smallest number.
-  const uint64_t implicit = uint64_t{1} << format.mantissa_bits;
-  if (!format.has_zero && steps.whole < implicit) steps = {implicit, 0, false};
-  uint64_t index =
-      (uint64_t(exponent - lowest) << format.mantissa_bits) + steps.whole - (format.has_zero ? 0 : implicit);
-  if (rounds_up(projection, steps, index % 2 == 0, x.negative, random)) index += flushed ? implicit : 1;
-
-  // 4. What the range does not hold is for the overflow policy.
+  // What the range does not hold is for the overflow policy.
   if (index == 0 && format.has_zero) return zero(format, policies, x.negative);
   if (index <= format.max_index(x.negative)) return with_sign(format, x.negative, uint32_t(index));
   const bool finite = policies.overflow != Overflow::ToInfinity || stays_finite(projection.rounding, x.negative);
