@@ -23,8 +23,7 @@ uint32_t binary32_bits(double x) { return std::bit_cast<uint32_t>(float(x)); }
 // Whether the branch-free step of formats/encoder.h covers this cast.
 bool is_fast(const Format& format, const Projection& projection) {
   const Policies& policies = projection.policies;
-  const bool directed =
-      projection.rounding == Rounding::TowardPositive || projection.rounding == Rounding::TowardNegative;
+  const bool directed = depends_on_sign(projection.rounding);
   const bool simple_signs = format.is_signed() || (policies.negative != NegativePolicy::ToNan && !directed);
   const bool simple_nan = policies.nan != NanPolicy::Payload || format.nan != NanCodes::Ieee;
   const bool has_subnormals = format.subnormals || format.exponent_bits == 0;

@@ -101,18 +101,28 @@ void loop(const Encoder& e, RandomRun& random, uint32_t first, const float* x, R
 // Calls use.template operator()<R>() for the rounding at hand.
 template <class Use>
 [[gnu::always_inline]] inline auto with_rounding(Rounding rounding, Use use) {
+#define HALFULP_CASE(mode) \
+  case Rounding::mode: return use.template operator()<Rounding::mode>()
   switch (rounding) {
-    case Rounding::TiesToEven: return use.template operator()<Rounding::TiesToEven>();
-    case Rounding::TiesToAway: return use.template operator()<Rounding::TiesToAway>();
-    case Rounding::TowardZero: return use.template operator()<Rounding::TowardZero>();
-    case Rounding::TowardPositive: return use.template operator()<Rounding::TowardPositive>();
-    case Rounding::TowardNegative: return use.template operator()<Rounding::TowardNegative>();
-    case Rounding::ToOdd: return use.template operator()<Rounding::ToOdd>();
-    case Rounding::StochasticA: return use.template operator()<Rounding::StochasticA>();
-    case Rounding::StochasticB: return use.template operator()<Rounding::StochasticB>();
-    case Rounding::StochasticC: break;
+    HALFULP_CASE(TiesToEven);
+    HALFULP_CASE(TiesToAway);
+    HALFULP_CASE(TiesToZero);
+    HALFULP_CASE(TiesToOdd);
+    HALFULP_CASE(TiesTowardPositive);
+    HALFULP_CASE(TiesTowardNegative);
+    HALFULP_CASE(TowardZero);
+    HALFULP_CASE(TowardPositive);
+    HALFULP_CASE(TowardNegative);
+    HALFULP_CASE(AwayFromZero);
+    HALFULP_CASE(ToOdd);
+    HALFULP_CASE(ToEven);
+    HALFULP_CASE(StochasticA);
+    HALFULP_CASE(StochasticB);
+    HALFULP_CASE(StochasticC);
+    HALFULP_CASE(StochasticEqual);
   }
-  return use.template operator()<Rounding::StochasticC>();
+#undef HALFULP_CASE
+  __builtin_unreachable();
 }
 
 template <class Result>

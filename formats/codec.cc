@@ -25,10 +25,17 @@ bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, 
   switch (projection.rounding) {
     case Rounding::TiesToEven: return above_half(x) || (tie(x) && !code_is_even);
     case Rounding::TiesToAway: return above_half(x) || tie(x);
+    case Rounding::TiesToZero: return above_half(x);
+    case Rounding::TiesToOdd: return above_half(x) || (tie(x) && code_is_even);
+    case Rounding::TiesTowardPositive: return above_half(x) || (tie(x) && !negative);
+    case Rounding::TiesTowardNegative: return above_half(x) || (tie(x) && negative);
     case Rounding::TowardZero: return false;
     case Rounding::TowardPositive: return inexact(x) && !negative;
     case Rounding::TowardNegative: return inexact(x) && negative;
+    case Rounding::AwayFromZero: return inexact(x);
     case Rounding::ToOdd: return inexact(x) && code_is_even;
+    case Rounding::ToEven: return inexact(x) && !code_is_even;
+    case Rounding::StochasticEqual: return inexact(x) && random >> (n - 1) != 0;
     case Rounding::StochasticA: return leading_bits(x, n) + random >= uint64_t{1} << n;
     case Rounding::StochasticB: return leading_bits(x, n + 1) + 2 * uint64_t{random} + 1 >= uint64_t{2} << n;
     case Rounding::StochasticC: {

@@ -69,10 +69,18 @@ template <Rounding R>
   uint32_t rounded = kept;
   if constexpr (R == Rounding::TiesToEven) rounded = (guarded + (half - 1) + odd) >> shift;
   if constexpr (R == Rounding::TiesToAway) rounded = (guarded + half) >> shift;
+  if constexpr (R == Rounding::TiesToZero) rounded = (guarded + (half - 1)) >> shift;
+  if constexpr (R == Rounding::TiesToOdd) rounded = (guarded + half - odd) >> shift;
+  if constexpr (R == Rounding::TiesTowardPositive) rounded = (guarded + half - select(negative, 1u, 0u)) >> shift;
+  if constexpr (R == Rounding::TiesTowardNegative) rounded = (guarded + half - select(negative, 0u, 1u)) >> shift;
   if constexpr (R == Rounding::TowardPositive) rounded = (guarded + select(negative, 0u, step - 1)) >> shift;
   if constexpr (R == Rounding::TowardNegative) rounded = (guarded + select(negative, step - 1, 0u)) >> shift;
+  if constexpr (R == Rounding::AwayFromZero) rounded = (guarded + (step - 1)) >> shift;
   if constexpr (R == Rounding::ToOdd) rounded = kept + (uint32_t{(guarded & (step - 1)) != 0} & (odd ^ 1));
-  if constexpr (is_stochastic(R)) {
+  if constexpr (R == Rounding::ToEven) rounded = kept + (uint32_t{(guarded & (step - 1)) != 0} & odd);
+  if constexpr (R == Rounding::StochasticEqual)
+    rounded = kept + (uint32_t{(guarded & (step - 1)) != 0} & random >> (e.random_bits - 1));
+  if constexpr (is_stochastic(R) && R != Rounding::StochasticEqual) {
     // nu · 2^N in whole, the half step below it, and whether anything is lost below that. No significand has bits
     // left after a shift by 31.
     const int n = e.random_bits;

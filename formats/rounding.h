@@ -12,22 +12,35 @@
 namespace halfulp {
 
 /// Which neighbour of a number between two codes is taken; nu is its distance from the smaller magnitude, in steps.
-/// toward_positive and toward_negative act on the signed value, all others on the magnitude. A code is even when its
+/// Names with positive or negative act on the signed value, all others on the magnitude. A code is even when its
 /// lowest bit is 0, also where a format has no mantissa bits.
 enum class Rounding {
-  TiesToEven,  // nearest; nu = 1/2 to the even code
-  TiesToAway,  // nearest; nu = 1/2 to the larger magnitude
+  TiesToEven,          // nearest; nu = 1/2 to the even code
+  TiesToAway,          // nearest; nu = 1/2 to the larger magnitude
+  TiesToZero,          // nearest; nu = 1/2 to the smaller magnitude
+  TiesToOdd,           // nearest; nu = 1/2 to the odd code
+  TiesTowardPositive,  // nearest; nu = 1/2 to the larger value: floor(x + 1/2), "half up"
+  TiesTowardNegative,  // nearest; nu = 1/2 to the smaller value: ceil(x - 1/2), "half down"
   TowardZero,
   TowardPositive,
   TowardNegative,
-  ToOdd,  // inexact results take the odd code
+  AwayFromZero,
+  ToOdd,   // inexact results take the odd code
+  ToEven,  // inexact results take the even code
   // With N random bits R in [0, 2^N), after IEEE P3109. Mean bias of nu: A -2^-(N+1), B and C 0 in the limit.
-  StochasticA,  // up when floor(nu 2^N) + R >= 2^N
-  StochasticB,  // up when floor(nu 2^(N+1)) + 2R + 1 >= 2^(N+1)
-  StochasticC,  // up when round_ties_to_even(nu 2^N) + R >= 2^N
+  StochasticA,      // up when floor(nu 2^N) + R >= 2^N
+  StochasticB,      // up when floor(nu 2^(N+1)) + 2R + 1 >= 2^(N+1)
+  StochasticC,      // up when round_ties_to_even(nu 2^N) + R >= 2^N
+  StochasticEqual,  // inexact results go up when R >= 2^(N-1), whatever nu: CPFloat's RND_SE
 };
 
 constexpr bool is_stochastic(Rounding rounding) { return rounding >= Rounding::StochasticA; }
+
+/// Whether a number and its negative may round to different magnitudes.
+constexpr bool depends_on_sign(Rounding rounding) {
+  return rounding == Rounding::TiesTowardPositive || rounding == Rounding::TiesTowardNegative ||
+         rounding == Rounding::TowardPositive || rounding == Rounding::TowardNegative;
+}
 
 inline constexpr int kMaxRandomBits = 32;
 
@@ -84,12 +97,22 @@ struct Projection {
 template <>
 struct EnumNames<Rounding> {
   static constexpr std::string_view kind = "rounding";
-  static constexpr NamedValue<Rounding> values[] = {
-      {Rounding::TiesToEven, "ties_to_even"},        {Rounding::TiesToAway, "ties_to_away"},
-      {Rounding::TowardZero, "toward_zero"},         {Rounding::TowardPositive, "toward_positive"},
-      {Rounding::TowardNegative, "toward_negative"}, {Rounding::ToOdd, "to_odd"},
-      {Rounding::StochasticA, "stochastic_a"},       {Rounding::StochasticB, "stochastic_b"},
-      {Rounding::StochasticC, "stochastic_c"}};
+  static constexpr NamedValue<Rounding> values[] = {{Rounding::TiesToEven, "ties_to_even"},
+                                                    {Rounding::TiesToAway, "ties_to_away"},
+                                                    {Rounding::TiesToZero, "ties_to_zero"},
+                                                    {Rounding::TiesToOdd, "ties_to_odd"},
+                                                    {Rounding::TiesTowardPositive, "ties_toward_positive"},
+                                                    {Rounding::TiesTowardNegative, "ties_toward_negative"},
+                                                    {Rounding::TowardZero, "toward_zero"},
+                                                    {Rounding::TowardPositive, "toward_positive"},
+                                                    {Rounding::TowardNegative, "toward_negative"},
+                                                    {Rounding::AwayFromZero, "away_from_zero"},
+                                                    {Rounding::ToOdd, "to_odd"},
+                                                    {Rounding::ToEven, "to_even"},
+                                                    {Rounding::StochasticA, "stochastic_a"},
+                                                    {Rounding::StochasticB, "stochastic_b"},
+                                                    {Rounding::StochasticC, "stochastic_c"},
+                                                    {Rounding::StochasticEqual, "stochastic_equal"}};
 };
 template <>
 struct EnumNames<Overflow> {

@@ -107,10 +107,17 @@ inline uint32_t round_to_index(const Format& format, bool negative, const Ration
   switch (draw.rounding) {
     case Rounding::TiesToEven: up = nu > half || (nu == half && odd); break;
     case Rounding::TiesToAway: up = nu >= half; break;
+    case Rounding::TiesToZero: up = nu > half; break;
+    case Rounding::TiesToOdd: up = nu > half || (nu == half && !odd); break;
+    case Rounding::TiesTowardPositive: up = nu > half || (nu == half && !negative); break;
+    case Rounding::TiesTowardNegative: up = nu > half || (nu == half && negative); break;
     case Rounding::TowardZero: break;
     case Rounding::TowardPositive: up = !negative; break;
     case Rounding::TowardNegative: up = negative; break;
+    case Rounding::AwayFromZero: up = true; break;
     case Rounding::ToOdd: up = !odd; break;
+    case Rounding::ToEven: up = odd; break;
+    case Rounding::StochasticEqual: up = 2 * random >= levels; break;
     case Rounding::StochasticA: up = floor_of(nu * levels) + random >= levels; break;
     case Rounding::StochasticB: up = floor_of(nu * levels * 2) + 2 * random + 1 >= 2 * levels; break;
     case Rounding::StochasticC: {

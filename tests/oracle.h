@@ -197,10 +197,17 @@ class Oracle {
     switch (projection.rounding) {
       case Rounding::TiesToEven: return twice > place.gap || (twice == place.gap && is_odd);
       case Rounding::TiesToAway: return twice >= place.gap;
+      case Rounding::TiesToZero: return twice > place.gap;
+      case Rounding::TiesToOdd: return twice > place.gap || (twice == place.gap && !is_odd);
+      case Rounding::TiesTowardPositive: return negative ? twice > place.gap : twice >= place.gap;
+      case Rounding::TiesTowardNegative: return negative ? twice >= place.gap : twice > place.gap;
       case Rounding::TowardZero: return false;
       case Rounding::TowardPositive: return is_inexact && !negative;
       case Rounding::TowardNegative: return is_inexact && negative;
+      case Rounding::AwayFromZero: return is_inexact;
       case Rounding::ToOdd: return is_inexact && !is_odd;
+      case Rounding::ToEven: return is_inexact && is_odd;
+      case Rounding::StochasticEqual: return is_inexact && std::ldexp((long double)r, 1 - n) >= 1;
       case Rounding::StochasticA:
         return floor_quotient(std::ldexp(place.distance, n), place.gap) + r >= uint64_t{1} << n;
       case Rounding::StochasticB:
