@@ -12,6 +12,7 @@
 #include "cli/verbs.h"
 #include "cli/words.h"
 #include "formats/codec.h"
+#include "formats/profile.h"
 
 namespace halfulp::cli {
 namespace {
@@ -24,20 +25,31 @@ struct CastArguments {
   std::optional<NanPolicy> nan;
   std::optional<ZeroPolicy> zero;
   std::optional<NegativePolicy> negative;
+  std::optional<MissingInfinity> missing_infinity;
+  std::optional<MissingZero> missing_zero;
+  std::optional<OverflowTest> overflow_test;
   Source source = Source::Binary64;
   bool binary = false;
   TableStyle style = TableStyle::Aligned;
   std::vector<std::string> values;
-
-  Projection projection() const {
-    Policies chosen = policies(profile, source);
-    chosen.overflow = overflow.value_or(chosen.overflow);
-    chosen.nan = nan.value_or(chosen.nan);
-    chosen.zero = zero.value_or(chosen.zero);
-    chosen.negative = negative.value_or(chosen.negative);
-    return {.rounding = rounding.rounding, .random_bits = rounding.bits(), .policies = chosen};
-  }
 };
+
+// The profile's cast, changed by what is given besides. Settles the rounding.
+ProfileCast chosen_cast(CastArguments& given) {
+  ProfileCast cast = profile_cast(given.profile, *given.format, given.source);
+  given.rounding.check(cast.projection.rounding);
+  Policies& policies = cast.projection.policies;
+  policies.overflow = given.overflow.value_or(policies.overflow);
+  policies.nan = given.nan.value_or(policies.nan);
+  policies.zero = given.zero.value_or(policies.zero);
+  policies.negative = given.negative.value_or(policies.negative);
+  policies.missing_infinity = given.missing_infinity.value_or(policies.missing_infinity);
+  policies.missing_zero = given.missing_zero.value_or(policies.missing_zero);
+  policies.overflow_test = given.overflow_test.value_or(policies.overflow_test);
+  cast.projection.rounding = given.rounding.rounding;
+  cast.projection.random_bits = given.rounding.bits();
+  return cast;
+}
 
 void check_binary(const CastArguments& given) {
   if (!given.values.empty()) throw std::invalid_argument("--binary reads the standard input and takes no VALUE");
@@ -72,17 +84,19 @@ class RandomNumbers {
   std::vector<uint32_t> numbers_;
 };
 
-void cast_text(const CastArguments& given) {
-  const Format& format = *given.format;
-  const Projection projection = given.projection();
+void cast_text(const CastArguments& given, const ProfileCast& cast) {
   const RandomNumbers random(given.rounding);
   Table table(given.style, {{"input"}, {"code"}, {"value"}, {"decimal", Align::Right}});
   size_t count = 0;
   for_each_word(given.values, [&](const Word& word) {
-    const double x = parse_number(word, given.source);
-    const uint32_t code = encode(format, projection, Real::of(x), random.at(word.index));
-    const double value = decode(format, code);
-    table.add({text(word.text), code_text(format, code), hexfloat(value), value});
+    const Real x = Real::of(parse_number(word, given.source));
+    const std::optional<uint32_t> code = cast.encode(x, random.at(word.index));
+    if (code) {
+      const double value = decode(cast.format, *code);
+      table.add({text(word.text), code_text(cast.format, *code), hexfloat(value), value});
+    } else {
+      table.add({text(word.text), {}, {}, {}});
+    }
     ++count;
   });
   random.check_all_used(count);
@@ -107,25 +121,37 @@ void cast_records(const RandomSite& seeded, EncodeRun encode_run) {
   });
 }
 
+// The code of record `index`, where the profile has one.
+uint32_t require_code(const CastArguments& given, std::optional<uint32_t> code, double x, uint64_t index) {
+  if (!code)
+    throw std::invalid_argument(
+        fmt::format("standard input, number {}: {} has no code in profile {}", index + 1, x, name(given.profile)));
+  return *code;
+}
+
+// One by one, by the reference.
+template <class Number, class Code>
+void cast_slowly(const CastArguments& given, const ProfileCast& cast) {
+  const Projection& projection = cast.projection;
+  const bool stochastic = is_stochastic(projection.rounding);
+  uint64_t done = 0;
+  cast_records<Number, Code>(given.rounding.site(), [&](std::span<const Number> x, std::span<Code> codes,
+                                                        const RandomSite& site, uint32_t first) {
+    for (size_t i = 0; i < x.size(); ++i, ++done) {
+      const uint32_t random = stochastic ? random_bits(site, first + uint32_t(i), projection.random_bits) : 0;
+      codes[i] = Code(require_code(given, cast.encode(Real::of(double(x[i])), random), double(x[i]), done));
+    }
+  });
+}
+
 template <class Code>
-void cast_binary(const CastArguments& given) {
-  const Format& format = *given.format;
-  const Projection projection = given.projection();
-  const RandomSite seeded = given.rounding.site();
-  if (given.source == Source::Binary32) {
-    const Caster caster(format, projection);
-    cast_records<float, Code>(seeded, [&](std::span<const float> x, std::span<Code> codes, const RandomSite& site,
-                                          uint32_t first) { caster.encode(x, codes, site, first); });
-    return;
-  }
-  cast_records<double, Code>(
-      seeded, [&](std::span<const double> x, std::span<Code> codes, const RandomSite& site, uint32_t first) {
-        const bool stochastic = is_stochastic(projection.rounding);
-        for (size_t i = 0; i < x.size(); ++i) {
-          const uint32_t random = stochastic ? random_bits(site, first + uint32_t(i), projection.random_bits) : 0;
-          codes[i] = Code(encode(format, projection, Real::of(x[i]), random));
-        }
-      });
+void cast_binary(const CastArguments& given, const ProfileCast& cast) {
+  if (given.source == Source::Binary64) return cast_slowly<double, Code>(given, cast);
+  if (!cast.is_plain()) return cast_slowly<float, Code>(given, cast);
+  const Caster caster(cast.format, cast.projection);
+  cast_records<float, Code>(given.rounding.site(),
+                            [&](std::span<const float> x, std::span<Code> codes, const RandomSite& site,
+                                uint32_t first) { caster.encode(x, codes, site, first); });
 }
 
 }  // namespace
@@ -134,11 +160,17 @@ int run_cast(Arguments& arguments) {
   CastArguments given;
   arguments.option("--format NAME", given.format, "Target: see `halfulp formats`", Need::Required);
   given.rounding.declare(arguments, true);
-  arguments.option("--profile NAME", given.profile, "Policies of one definition or implementation");
+  arguments.option("--profile NAME", given.profile, "Rounding and policies of one definition or implementation");
   arguments.option("--overflow NAME", given.overflow, "Policy instead of the profile's for numbers beyond the largest");
   arguments.option("--nan NAME", given.nan, "Policy instead of the profile's for NaN");
   arguments.option("--zero NAME", given.zero, "Policy instead of the profile's for the sign of zero");
   arguments.option("--negative NAME", given.negative, "Policy instead of the profile's where codes have no sign");
+  arguments.option("--missing-infinity NAME", given.missing_infinity,
+                   "Policy instead of the profile's for infinity where a format has none");
+  arguments.option("--missing-zero NAME", given.missing_zero,
+                   "Policy instead of the profile's for zero where a format has none");
+  arguments.option("--overflow-test NAME", given.overflow_test,
+                   "Which number is compared with the largest, instead of the profile's");
   arguments.option("--from NAME", given.source, "What a number is read as, to nearest, before the cast");
   arguments.flag("--binary", given.binary,
                  "Standard input is raw little-endian f32 or f64 (--from), output raw codes of 1, 2 or 4 bytes");
@@ -146,14 +178,13 @@ int run_cast(Arguments& arguments) {
                  "Decimal, hexadecimal (0x1.8p+1), nan or inf; without any, the lines of the standard input");
   arguments.table_style(given.style);
   arguments.parse();
-  given.rounding.check();
-
+  const ProfileCast cast = chosen_cast(given);
   if (!given.binary) {
-    cast_text(given);
+    cast_text(given, cast);
     return 0;
   }
   check_binary(given);
-  with_code_type(*given.format, [&]<class Code>(Code) { cast_binary<Code>(given); });
+  with_code_type(cast.format, [&]<class Code>(Code) { cast_binary<Code>(given, cast); });
   return 0;
 }
 

@@ -8,14 +8,15 @@
 namespace halfulp::cli {
 
 void RoundingArguments::declare(Arguments& arguments, bool takes_numbers) {
-  arguments.option("--rounding NAME", rounding, "Rounding");
+  arguments.option("--rounding NAME", given, "Rounding, ties_to_even unless a profile has another");
   arguments.option("--random-bits N", random_bits, "Stochastic rounding: random bits per number, 1 to 32");
   arguments.option("--seed N", seed, "Stochastic rounding: number i gets the random bits of (seed, i)");
   if (takes_numbers)
     arguments.option("--random R0,R1,...", random, "Stochastic rounding: the random numbers themselves, one per VALUE");
 }
 
-void RoundingArguments::check() const {
+void RoundingArguments::check(Rounding otherwise) {
+  rounding = given.value_or(otherwise);
   const std::string mode(name(rounding));
   if (!is_stochastic(rounding)) {
     if (random_bits || seed || random)

@@ -11,7 +11,8 @@
 namespace halfulp::cli {
 
 struct RoundingArguments {
-  Rounding rounding = Rounding::TiesToEven;
+  std::optional<Rounding> given;
+  Rounding rounding = Rounding::TiesToEven;  // what holds, after check
   std::optional<int> random_bits;
   std::optional<uint64_t> seed;
   std::optional<std::string> random;  // numbers with commas between them
@@ -19,8 +20,8 @@ struct RoundingArguments {
   /// Declares them; --random only where `takes_numbers`.
   void declare(Arguments& arguments, bool takes_numbers);
 
-  /// Throws std::invalid_argument where they do not go together.
-  void check() const;
+  /// Settles what holds where no --rounding is given. Throws std::invalid_argument where they do not go together.
+  void check(Rounding otherwise = Rounding::TiesToEven);
 
   int bits() const { return random_bits.value_or(0); }
   RandomSite site() const { return {.seed = seed.value_or(0)}; }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "formats/format.h"
-#include "formats/rounding.h"
+#include "formats/profile.h"
 #include "sim/settings.h"
 
 namespace halfulp::cli {

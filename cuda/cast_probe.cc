@@ -9,6 +9,7 @@
 
 #include "cuda/convert.h"
 #include "formats/cast.h"
+#include "formats/profile.h"
 
 namespace halfulp::cuda {
 namespace {

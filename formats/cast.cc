@@ -24,11 +24,15 @@ uint32_t binary32_bits(double x) { return std::bit_cast<uint32_t>(float(x)); }
 bool is_fast(const Format& format, const Projection& projection) {
   const Policies& policies = projection.policies;
   const bool directed = depends_on_sign(projection.rounding);
-  const bool simple_signs = format.is_signed() || (policies.negative != NegativePolicy::ToNan && !directed);
+  const bool has_simple_negatives =
+      policies.negative == NegativePolicy::Absolute || policies.negative == NegativePolicy::ToZero;
+  const bool simple_signs = format.is_signed() || (has_simple_negatives && !directed);
   const bool simple_nan = policies.nan != NanPolicy::Payload || format.nan != NanCodes::Ieee;
+  const bool simple_overflow =
+      policies.overflow != Overflow::Wrap && policies.overflow_test == OverflowTest::AfterRounding;
   const bool has_subnormals = format.subnormals || format.exponent_bits == 0;
   return fits_binary32(format) && format.min_exponent() + kBinary32Bias >= 1 && format.has_zero && has_subnormals &&
-         simple_signs && simple_nan;
+         simple_signs && simple_nan && simple_overflow;
 }
 
 Encoder make_encoder(const Format& format, const Projection& projection) {

@@ -35,7 +35,8 @@ class Caster {
   const Format& format() const { return format_; }
   const Projection& projection() const { return projection_; }
   /// Null where only the reference knows the way: formats beyond binary32's range, E8M0, formats without subnormals,
-  /// unsigned ones whose negative numbers become NaN or whose rounding is directed, and NaN payloads that are kept.
+  /// unsigned ones whose negative numbers may become NaN or whose rounding is directed, NaN payloads that are kept,
+  /// integers that wrap, and overflow that is decided before rounding.
   const Encoder* encoder() const { return is_fast_ ? &encoder_ : nullptr; }
 
  private:

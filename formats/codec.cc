@@ -1,5 +1,6 @@
 #include "formats/codec.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cmath>
@@ -48,10 +49,23 @@ bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, 
   return false;
 }
 
-// Whether ToInfinity keeps an overflowed number finite.
-bool stays_finite(Rounding rounding, bool negative) {
-  return rounding == Rounding::TowardZero || (rounding == Rounding::TowardPositive && negative) ||
-         (rounding == Rounding::TowardNegative && !negative);
+// Whether an overflow of ToInfinity stays at the largest number.
+bool stays_finite(const Format& format, Rounding rounding, bool negative) {
+  const bool largest_is_odd = format.max_index(negative) % 2 == 1;
+  switch (rounding) {
+    case Rounding::TowardZero: return true;
+    case Rounding::TowardPositive: return negative;
+    case Rounding::TowardNegative: return !negative;
+    case Rounding::ToOdd: return largest_is_odd;
+    case Rounding::ToEven: return !largest_is_odd;
+    default: return false;
+  }
+}
+
+bool saturates(const Policies& policies) { return policies.overflow != Overflow::ToInfinity; }
+
+bool is_integer(const Format& format) {
+  return format.exponent_bits == 0 && format.encoding != Encoding::SignMagnitude;
 }
 
 uint32_t with_sign(const Format& format, bool negative, uint32_t index) {
@@ -68,53 +82,115 @@ uint32_t largest(const Format& format, bool negative) {
   return with_sign(format, negative, format.max_index(negative));
 }
 
-uint32_t zero(const Format& format, const Policies& policies, bool negative) {
-  return with_sign(format, negative && policies.zero == ZeroPolicy::KeepSign && format.has_negative_zero(), 0);
+uint32_t all_ones(const Format& format, bool negative) {
+  return with_sign(format, negative, (uint32_t{1} << format.magnitude_bits()) - 1);
+}
+
+// The quiet NaN of a format that has one.
+uint32_t quiet_nan(const Format& format, bool negative) {
+  if (format.nan == NanCodes::NegativeZero) return uint32_t{1} << format.magnitude_bits();
+  if (format.nan == NanCodes::Top) return all_ones(format, negative);
+  return with_sign(format, negative, (format.max_index() + 1) | uint32_t{1} << (format.mantissa_bits - 1));
 }
 
 uint32_t nan(const Format& format, const Policies& policies, bool negative, uint64_t payload) {
-  const uint32_t all = (uint32_t{1} << format.magnitude_bits()) - 1;
-  const bool keeps_sign = policies.nan == NanPolicy::KeepSign || policies.nan == NanPolicy::Payload;
-  switch (format.nan) {
-    case NanCodes::None: return largest(format, false);
-    case NanCodes::NegativeZero: return uint32_t{1} << format.magnitude_bits();
-    case NanCodes::Top: return with_sign(format, negative && keeps_sign, all);
-    case NanCodes::Ieee: break;
-  }
-  const uint32_t infinity = format.max_index() + 1;
-  const uint32_t quiet = infinity | uint32_t{1} << (format.mantissa_bits - 1);
   switch (policies.nan) {
-    case NanPolicy::Canonical: return quiet;
-    case NanPolicy::KeepSign: return with_sign(format, negative, quiet);
-    case NanPolicy::AllOnes: return all;
-    case NanPolicy::Payload:
-      return with_sign(format, negative, quiet | uint32_t(payload >> (64 - format.mantissa_bits)));
+    case NanPolicy::Largest: return largest(format, false);
+    case NanPolicy::LargestKeepSign: return largest(format, negative);
+    case NanPolicy::Zero: return 0;
+    case NanPolicy::SignedZero: return with_sign(format, negative, 0);
+    case NanPolicy::CrossedZero: return with_sign(format, !negative, 0);
+    default: break;
   }
-  return quiet;
+  if (!format.has_nan()) return largest(format, false);
+  if (format.nan == NanCodes::NegativeZero) return quiet_nan(format, negative);
+  switch (policies.nan) {
+    case NanPolicy::AllOnes: return all_ones(format, false);
+    case NanPolicy::AllOnesKeepSign: return all_ones(format, negative);
+    case NanPolicy::KeepSign: return quiet_nan(format, negative);
+    case NanPolicy::Payload: {
+      const uint32_t highest = format.nan == NanCodes::Ieee ? uint32_t(payload >> (64 - format.mantissa_bits)) : 0;
+      return quiet_nan(format, negative) | highest;
+    }
+    default: return quiet_nan(format, false);
+  }
 }
 
-// The code of infinity, or what stands for it.
+uint32_t zero(const Format& format, const Policies& policies, bool negative) {
+  if (!format.has_zero && policies.missing_zero != MissingZero::Smallest) return nan(format, policies, false, 0);
+  return with_sign(format, negative && policies.zero == ZeroPolicy::KeepSign && format.has_negative_zero(), 0);
+}
+
+// The code of infinity, or what stands for it. An overflow is no NaN that was given: where NaNs have a sign, it
+// carries the number's.
 uint32_t infinity(const Format& format, const Policies& policies, bool negative) {
   if (format.has_infinity) return with_sign(format, negative, format.max_index() + 1);
-  if (!format.has_nan()) return largest(format, negative);
-  // An overflow is not a NaN that was given: where NaNs have a sign, it carries the number's.
-  if (format.nan == NanCodes::Top) return with_sign(format, negative, (uint32_t{1} << format.magnitude_bits()) - 1);
-  return nan(format, policies, negative, 0);
+  const bool has_stand_in = format.has_nan() && policies.missing_infinity == MissingInfinity::Nan;
+  return has_stand_in ? quiet_nan(format, negative) : largest(format, negative);
+}
+
+uint64_t round_up_or_down(const Projection& projection, const Place& at, bool negative, uint32_t random) {
+  return rounds_up(projection, at, at.index % 2 == 0, negative, random) ? at.next : at.index;
+}
+
+// Whether, with exponents unbounded below, x rounds to less than the smallest number of a format without zero.
+bool rounds_below_smallest(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
+  const int binades = format.min_exponent() - x.exponent;
+  if (format.has_zero || binades <= 0) return false;
+  const uint64_t per_binade = uint64_t{1} << format.mantissa_bits;
+  const Place at = place(format, x.scaled(binades));
+  const bool is_even = (at.index + per_binade * uint64_t(binades)) % 2 == 0;
+  const uint64_t index = rounds_up(projection, at, is_even, x.negative, random) ? at.next : at.index;
+  return binades > 1 || index < per_binade;
+}
+
+// An integer format holds the whole number modulo 2^bits. What its bits cannot count is dropped before rounding.
+uint32_t wrap(const Format& format, const Projection& projection, Real x, uint32_t random) {
+  const int excess = x.exponent - (format.min_quantum_exponent() + format.bits() - 1);  // bits above the code's
+  const uint64_t rest = excess <= 0 ? x.significand : excess < 64 ? x.significand << excess : 0;
+  if (rest == 0) return 0;
+  const int leading_zeros = std::countl_zero(rest);
+  x.significand = rest << leading_zeros;
+  x.exponent -= std::max(excess, 0) + leading_zeros;
+  const uint64_t index = round_up_or_down(projection, place(format, x), x.negative, random);
+  return uint32_t(x.negative ? 0 - index : index) & uint32_t((uint64_t{1} << format.bits()) - 1);
 }
 
 uint32_t encode_finite(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
   const Policies& policies = projection.policies;
+  if (policies.missing_zero == MissingZero::NanBelow && rounds_below_smallest(format, projection, x, random))
+    return nan(format, policies, false, 0);
   const Place at = place(format, x);
-  const uint64_t index = rounds_up(projection, at, at.index % 2 == 0, x.negative, random) ? at.next : at.index;
+  const uint64_t index = round_up_or_down(projection, at, x.negative, random);
 
   // What the range does not hold is for the overflow policy.
+  const bool is_tested_early = policies.overflow_test == OverflowTest::BeforeRounding;
+  const uint64_t tested = !is_tested_early ? index : inexact(at) ? at.next : at.index;
+  if (tested > format.max_index(x.negative)) {
+    const bool finite = saturates(policies) || stays_finite(format, projection.rounding, x.negative);
+    return finite ? largest(format, x.negative) : infinity(format, policies, x.negative);
+  }
   if (index == 0 && format.has_zero) return zero(format, policies, x.negative);
-  if (index <= format.max_index(x.negative)) return with_sign(format, x.negative, uint32_t(index));
-  const bool finite = policies.overflow != Overflow::ToInfinity || stays_finite(projection.rounding, x.negative);
-  return finite ? largest(format, x.negative) : infinity(format, policies, x.negative);
+  return with_sign(format, x.negative, uint32_t(index));
+}
+
+// NegativePolicy::BelowRange.
+uint32_t encode_below_range(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
+  const Policies& policies = projection.policies;
+  const bool is_finite = x.kind == Real::Kind::Finite;
+  const bool rounds_to_zero =
+      is_finite && format.has_zero && round_up_or_down(projection, place(format, x), true, random) == 0;
+  const bool stays =
+      is_finite && (projection.rounding == Rounding::TowardZero || projection.rounding == Rounding::TowardPositive);
+  if (saturates(policies) || rounds_to_zero || stays) return zero(format, policies, false);
+  return nan(format, policies, false, 0);
 }
 
 }  // namespace
+
+uint64_t rounded_index(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
+  return round_up_or_down(projection, place(format, x), x.negative, random);
+}
 
 Real Real::of(double x) {
   const uint64_t bits = std::bit_cast<uint64_t>(x);
@@ -158,22 +234,26 @@ uint32_t encode(const Format& format, const Projection& projection, const Real& 
           random < uint64_t{1} << projection.random_bits));
   const Policies& policies = projection.policies;
   if (x.kind == Real::Kind::Nan) return nan(format, policies, x.negative, x.significand);
+  if (policies.overflow == Overflow::Wrap && is_integer(format))
+    return x.kind == Real::Kind::Finite ? wrap(format, projection, x, random) : 0;
   Real number = x;
   if (!format.is_signed() && x.negative) {
-    switch (policies.negative) {
-      case NegativePolicy::Absolute: number.negative = false; break;
-      case NegativePolicy::ToZero: number = Real{}; break;
-      case NegativePolicy::ToNan:
-        if (x.kind != Real::Kind::Zero) return nan(format, policies, false, 0);
-        number.negative = false;
-        break;
+    number.negative = false;
+    if (x.kind != Real::Kind::Zero) {
+      switch (policies.negative) {
+        case NegativePolicy::Absolute: break;
+        case NegativePolicy::ToZero: number.kind = Real::Kind::Zero; break;
+        case NegativePolicy::ToNan: return nan(format, policies, false, 0);
+        case NegativePolicy::BelowRange: return encode_below_range(format, projection, x, random);
+      }
     }
   }
   switch (number.kind) {
     case Real::Kind::Zero: return zero(format, policies, number.negative);
     case Real::Kind::Infinity:
-      return policies.overflow == Overflow::Saturate ? largest(format, number.negative)
-                                                     : infinity(format, policies, number.negative);
+      return policies.overflow == Overflow::ToInfinity || policies.overflow == Overflow::SaturateFinite
+                 ? infinity(format, policies, number.negative)
+                 : largest(format, number.negative);
     case Real::Kind::Finite: return encode_finite(format, projection, number, random);
     case Real::Kind::Nan: break;
   }

@@ -47,45 +47,67 @@ inline constexpr int kMaxRandomBits = 32;
 /// What becomes of a rounded magnitude above the largest finite one.
 enum class Overflow {
   Saturate,        // the largest finite number of that sign; so do infinities
-  SaturateFinite,  // the same, but infinities go to infinity, else NaN, where the format has one
-  ToInfinity,      // infinity, else NaN, else the largest finite number; toward_zero, and toward_positive and
-                   // toward_negative on their far side, stay finite (IEEE 754-2019 section 7.4)
+  SaturateFinite,  // the same, but infinities go to infinity
+  ToInfinity,      // infinity; toward_zero, and toward_positive and toward_negative on their far side, stay at the
+                   // largest number (IEEE 754-2019 section 7.4); to_odd and to_even take the odd and the even code of
+                   // the largest number and the one that would follow (P3109)
+  Wrap,            // integers: the low bits of the whole number in two's complement, 0 for infinities; else Saturate
 };
 
-/// Which code a NaN becomes. A format without NaN gives its largest positive number.
+/// Which number is compared with the largest.
+enum class OverflowTest { AfterRounding, BeforeRounding };
+
+/// What stands for infinity in a format that has none.
+enum class MissingInfinity {
+  Nan,      // a NaN with the number's sign where the format has one, else the largest number of that sign
+  Largest,  // the largest number of that sign
+};
+
+/// What stands for zero in a format that has none.
+enum class MissingZero {
+  Smallest,  // the smallest number
+  Nan,
+  NanBelow,  // NaN, also for what lies below the smallest number
+};
+
+/// Which code a NaN becomes. The first five give the largest positive number in a format without NaN.
 enum class NanPolicy {
-  Canonical,  // the quiet code: positive, highest mantissa bit
-  KeepSign,   // the quiet code with the NaN's sign
-  AllOnes,    // positive, all magnitude bits set
-  Payload,    // the NaN's sign and its highest payload bits, made quiet
+  Canonical,        // the quiet code: positive, highest mantissa bit
+  KeepSign,         // the quiet code with the NaN's sign
+  AllOnes,          // positive, all magnitude bits set
+  AllOnesKeepSign,  // all magnitude bits set, with the NaN's sign
+  Payload,          // the NaN's sign and its highest payload bits, made quiet
+  Largest,          // the largest positive number, also where the format has a NaN
+  LargestKeepSign,  // the largest number of the NaN's sign
+  Zero,             // positive zero
+  SignedZero,       // zero magnitude, with the NaN's sign
+  CrossedZero,      // zero magnitude, with the other sign
 };
 
 /// What becomes of zeros and of negative results that round to zero.
 enum class ZeroPolicy { KeepSign, Positive };
 
 /// What becomes of negative numbers where codes have no sign.
-enum class NegativePolicy { ToNan, Absolute, ToZero };
+enum class NegativePolicy {
+  ToNan,
+  Absolute,
+  ToZero,
+  BelowRange,  // zero where it rounds to that; else an overflow at zero, the lower end of the range: saturated it is
+               // zero, as it is under toward_zero and toward_positive, and otherwise NaN (P3109)
+};
 
-/// The policies of a cast, each a choice of its own. A format without zero gives its smallest number for one.
+/// The policies of a cast, each a choice of its own.
 struct Policies {
   Overflow overflow = Overflow::ToInfinity;
   NanPolicy nan = NanPolicy::Canonical;
   ZeroPolicy zero = ZeroPolicy::KeepSign;
   NegativePolicy negative = NegativePolicy::ToNan;
+  MissingInfinity missing_infinity = MissingInfinity::Nan;
+  MissingZero missing_zero = MissingZero::Smallest;
+  OverflowTest overflow_test = OverflowTest::AfterRounding;
 
   bool operator==(const Policies&) const = default;
 };
-
-/// A named bundle of policies that reproduces one definition or implementation.
-enum class Profile {
-  Ocp,   // OFP8 rev 1.0 without saturation, MX v1.0 for the formats without NaN; canonical NaNs
-  Cuda,  // CUDA 13 host headers and PTX cvt.satfinite
-};
-
-/// What the number that is cast was stored in; CUDA treats NaNs from float and from double differently.
-enum class Source { Binary32, Binary64 };
-
-Policies policies(Profile profile, Source source);
 
 /// A whole cast but for the random bits themselves.
 struct Projection {
@@ -119,7 +141,26 @@ struct EnumNames<Overflow> {
   static constexpr std::string_view kind = "overflow policy";
   static constexpr NamedValue<Overflow> values[] = {{Overflow::Saturate, "saturate"},
                                                     {Overflow::SaturateFinite, "saturate_finite"},
-                                                    {Overflow::ToInfinity, "to_infinity"}};
+                                                    {Overflow::ToInfinity, "to_infinity"},
+                                                    {Overflow::Wrap, "wrap"}};
+};
+template <>
+struct EnumNames<OverflowTest> {
+  static constexpr std::string_view kind = "overflow test";
+  static constexpr NamedValue<OverflowTest> values[] = {{OverflowTest::AfterRounding, "after_rounding"},
+                                                        {OverflowTest::BeforeRounding, "before_rounding"}};
+};
+template <>
+struct EnumNames<MissingInfinity> {
+  static constexpr std::string_view kind = "policy for a missing infinity";
+  static constexpr NamedValue<MissingInfinity> values[] = {{MissingInfinity::Nan, "nan"},
+                                                           {MissingInfinity::Largest, "largest"}};
+};
+template <>
+struct EnumNames<MissingZero> {
+  static constexpr std::string_view kind = "policy for a missing zero";
+  static constexpr NamedValue<MissingZero> values[] = {
+      {MissingZero::Smallest, "smallest"}, {MissingZero::Nan, "nan"}, {MissingZero::NanBelow, "nan_below"}};
 };
 template <>
 struct EnumNames<NanPolicy> {
@@ -127,7 +168,13 @@ struct EnumNames<NanPolicy> {
   static constexpr NamedValue<NanPolicy> values[] = {{NanPolicy::Canonical, "canonical"},
                                                      {NanPolicy::KeepSign, "keep_sign"},
                                                      {NanPolicy::AllOnes, "all_ones"},
-                                                     {NanPolicy::Payload, "payload"}};
+                                                     {NanPolicy::AllOnesKeepSign, "all_ones_keep_sign"},
+                                                     {NanPolicy::Payload, "payload"},
+                                                     {NanPolicy::Largest, "largest"},
+                                                     {NanPolicy::LargestKeepSign, "largest_keep_sign"},
+                                                     {NanPolicy::Zero, "zero"},
+                                                     {NanPolicy::SignedZero, "signed_zero"},
+                                                     {NanPolicy::CrossedZero, "crossed_zero"}};
 };
 template <>
 struct EnumNames<ZeroPolicy> {
@@ -138,18 +185,10 @@ struct EnumNames<ZeroPolicy> {
 template <>
 struct EnumNames<NegativePolicy> {
   static constexpr std::string_view kind = "policy for negative numbers";
-  static constexpr NamedValue<NegativePolicy> values[] = {
-      {NegativePolicy::ToNan, "to_nan"}, {NegativePolicy::Absolute, "absolute"}, {NegativePolicy::ToZero, "to_zero"}};
-};
-template <>
-struct EnumNames<Profile> {
-  static constexpr std::string_view kind = "profile";
-  static constexpr NamedValue<Profile> values[] = {{Profile::Ocp, "ocp"}, {Profile::Cuda, "cuda"}};
-};
-template <>
-struct EnumNames<Source> {
-  static constexpr std::string_view kind = "source";
-  static constexpr NamedValue<Source> values[] = {{Source::Binary32, "f32"}, {Source::Binary64, "f64"}};
+  static constexpr NamedValue<NegativePolicy> values[] = {{NegativePolicy::ToNan, "to_nan"},
+                                                          {NegativePolicy::Absolute, "absolute"},
+                                                          {NegativePolicy::ToZero, "to_zero"},
+                                                          {NegativePolicy::BelowRange, "below_range"}};
 };
 
 }  // namespace halfulp

@@ -15,6 +15,7 @@
 
 #include "formats/format.h"
 #include "formats/philox.h"
+#include "formats/profile.h"
 #include "formats/rounding.h"
 #include "tests/oracle.h"
 
@@ -59,15 +60,34 @@ std::vector<Projection> projections(const int (&random_bits)[n], const Policies&
   return result;
 }
 
-/// Every combination of policies that can matter to a format.
+/// Every combination of policies that can matter to a format, but for NaN's: those take turns, each with every
+/// overflow policy.
 inline std::vector<Policies> policies_for(const Format& format) {
+  const auto keep = [](auto policy, auto first, bool matters) { return matters || policy == first; };
+  const bool is_integer = format.exponent_bits == 0 && format.encoding != Encoding::SignMagnitude;
+  const bool may_lack_infinity = format.has_nan() && !format.has_infinity;
+  constexpr size_t kNans = std::size(EnumNames<NanPolicy>::values);
   std::vector<Policies> result;
-  for (const auto& [overflow, o] : EnumNames<Overflow>::values)
-    for (const auto& [nan, n] : EnumNames<NanPolicy>::values)
-      for (const auto& [zero, z] : EnumNames<ZeroPolicy>::values)
-        for (const auto& [negative, g] : EnumNames<NegativePolicy>::values)
-          if (!format.is_signed() || negative == NegativePolicy::ToNan)
-            result.push_back({overflow, nan, zero, negative});
+  size_t turn = 0;
+  const auto add = [&](Policies policies) {
+    policies.nan = EnumNames<NanPolicy>::values[turn++ % kNans].value;
+    result.push_back(policies);
+  };
+  for (const auto& [overflow, o] : EnumNames<Overflow>::values) {
+    if (overflow == Overflow::Wrap && !is_integer) continue;
+    for (const auto& [zero, z] : EnumNames<ZeroPolicy>::values)
+      for (const auto& [negative, g] : EnumNames<NegativePolicy>::values)
+        for (const auto& [infinity, i] : EnumNames<MissingInfinity>::values)
+          for (const auto& [missing_zero, m] : EnumNames<MissingZero>::values)
+            for (const auto& [test, t] : EnumNames<OverflowTest>::values)
+              if (keep(negative, NegativePolicy::ToNan, !format.is_signed()) &&
+                  keep(zero, ZeroPolicy::KeepSign, format.is_signed()) &&
+                  keep(infinity, MissingInfinity::Nan, may_lack_infinity && overflow != Overflow::Saturate) &&
+                  keep(missing_zero, MissingZero::Smallest, !format.has_zero) &&
+                  keep(test, OverflowTest::AfterRounding, overflow == Overflow::ToInfinity))
+                add({overflow, NanPolicy::Canonical, zero, negative, infinity, missing_zero, test});
+    for (size_t i = 0; i < kNans; ++i) add({.overflow = overflow});
+  }
   return result;
 }
 

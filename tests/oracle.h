@@ -93,6 +93,7 @@ struct Place {
   Kind kind;
   bool negative;
   bool is_zero = false;
+  long double magnitude = 0;    // Number: in units of the divisor
   uint64_t payload = 0;         // Nan: the 52 fraction bits of the double
   bool above_all = false;       // Number: at or above the rung that would follow the last one
   const Rung* below = nullptr;  // Number: the largest rung not above it, or the lowest one
@@ -132,7 +133,11 @@ class Oracle {
     const auto above = std::upper_bound(rungs.begin(), rungs.end(), numerator, [&](long double n, const Rung& rung) {
       return n < rung.magnitude * denominator;
     });
-    Place result = {.kind = Place::Kind::Number, .negative = negative, .is_zero = x == 0, .below = &rungs.front()};
+    Place result = {.kind = Place::Kind::Number,
+                    .negative = negative,
+                    .is_zero = x == 0,
+                    .magnitude = numerator / denominator,
+                    .below = &rungs.front()};
     if (above == rungs.begin()) return result;
     result.below = &*above - 1;
     result.above_all = above == rungs.end();
@@ -146,25 +151,47 @@ class Oracle {
   uint32_t encode(const Projection& projection, const Place& place, uint32_t random = 0) const {
     const Policies& policies = projection.policies;
     if (place.kind == Place::Kind::Nan) return nan_code(policies.nan, place.negative, place.payload);
+    if (policies.overflow == Overflow::Wrap && is_integer()) return wrapped(projection, place, random);
+    const bool saturates = policies.overflow != Overflow::ToInfinity;
 
     bool negative = place.negative;
     if (negative && !format_.is_signed()) {
-      if (!place.is_zero && policies.negative == NegativePolicy::ToNan) return nan_code(policies.nan, false, 0);
-      if (!place.is_zero && policies.negative == NegativePolicy::ToZero) return ladder(false).front().code;
       negative = false;
+      if (!place.is_zero) switch (policies.negative) {
+          case NegativePolicy::Absolute: break;
+          case NegativePolicy::ToNan: return nan_code(policies.nan, false, 0);
+          case NegativePolicy::ToZero: return zero_code(policies, false);
+          case NegativePolicy::BelowRange: {
+            const bool is_number = place.kind == Place::Kind::Number;
+            const bool is_directed =
+                projection.rounding == Rounding::TowardZero || projection.rounding == Rounding::TowardPositive;
+            const bool gives_zero = is_number && !place.above_all && place.below->magnitude == 0 &&
+                                    !rounds_up(projection, true, place, random);
+            return saturates || (is_number && is_directed) || gives_zero ? zero_code(policies, false)
+                                                                         : nan_code(policies.nan, false, 0);
+          }
+        }
     }
 
     if (place.kind == Place::Kind::Infinity)
-      return policies.overflow == Overflow::Saturate ? largest(negative) : beyond(negative);
+      return policies.overflow == Overflow::Saturate || policies.overflow == Overflow::Wrap
+                 ? largest(negative)
+                 : beyond(policies, negative);
+    if (place.is_zero) return zero_code(policies, negative);
+    if (policies.missing_zero == MissingZero::NanBelow && !format_.has_zero &&
+        is_below_all(projection, negative, place, random))
+      return nan_code(policies.nan, false, 0);
 
+    const Rung* last = &ladder(negative).back() - 1;
     const Rung* chosen = place.below + (!place.above_all && rounds_up(projection, negative, place, random));
-    if (chosen == &ladder(negative).back()) {
-      const bool stays_finite = projection.rounding == Rounding::TowardZero ||
-                                projection.rounding == (negative ? Rounding::TowardPositive : Rounding::TowardNegative);
-      return policies.overflow == Overflow::ToInfinity && !stays_finite ? beyond(negative) : largest(negative);
+    const bool is_tested_early = policies.overflow_test == OverflowTest::BeforeRounding;
+    const bool overflows =
+        is_tested_early ? place.below > last || (place.below == last && place.distance > 0) : chosen > last;
+    if (overflows) {
+      const bool stays = saturates || stays_finite(projection.rounding, negative, last->code % 2 == 1);
+      return stays ? last->code : beyond(policies, negative);
     }
-    if (chosen->magnitude == 0 && policies.zero == ZeroPolicy::Positive) return ladder(false).front().code;
-    return chosen->code;
+    return chosen->magnitude == 0 ? zero_code(policies, negative) : chosen->code;
   }
 
   uint32_t encode(const Projection& projection, double x, uint32_t random = 0) const {
@@ -186,6 +213,60 @@ class Oracle {
     const long double last = ladder.back().magnitude;
     const int exponent = last == 0 ? 1 - format_.bias : std::max(std::ilogb(last), 1 - format_.bias);
     ladder.push_back({last + std::ldexp(1.0L, exponent - format_.mantissa_bits), 0});
+  }
+
+  bool is_integer() const { return format_.exponent_bits == 0 && format_.encoding != Encoding::SignMagnitude; }
+
+  static bool stays_finite(Rounding rounding, bool negative, bool last_is_odd) {
+    if (rounding == Rounding::TowardPositive) return negative;
+    if (rounding == Rounding::TowardNegative) return !negative;
+    if (rounding == Rounding::ToOdd) return last_is_odd;
+    if (rounding == Rounding::ToEven) return !last_is_odd;
+    return rounding == Rounding::TowardZero;
+  }
+
+  /// A whole number of steps modulo 2^bits; what is far from the range is brought there by exact remainders first.
+  uint32_t wrapped(const Projection& projection, const Place& place, uint32_t random) const {
+    if (place.kind == Place::Kind::Infinity || place.is_zero) return 0;
+    const long double step = std::ldexp(1.0L, 1 - format_.bias - format_.mantissa_bits);
+    const long double modulus = std::ldexp(step, format_.bits());
+    const long double rest = std::fmod(place.magnitude, modulus);
+    const uint64_t whole = floor_quotient(rest, step);
+    const Rung even = {0, 0}, odd = {0, 1};
+    const Place inside = {.kind = Place::Kind::Number,
+                          .negative = place.negative,
+                          .below = whole % 2 == 0 ? &even : &odd,
+                          .distance = rest - (long double)whole * step,
+                          .gap = step};
+    const uint64_t rounded = whole + rounds_up(projection, place.negative, inside, random);
+    return uint32_t((place.negative ? (uint64_t{1} << format_.bits()) - rounded : rounded) %
+                    (uint64_t{1} << format_.bits()));
+  }
+
+  /// Whether a magnitude below the first rung rounds to less than it on a ladder that goes on downwards. That ladder
+  /// is this one's copy some binades lower, and codes there count on backwards.
+  bool is_below_all(const Projection& projection, bool negative, const Place& place, uint32_t random) const {
+    const std::vector<Rung>& rungs = ladder(false);
+    const long double first = rungs.front().magnitude;
+    if (place.magnitude >= first) return false;
+    const int binades = std::ilogb(first) - std::ilogb(place.magnitude);
+    const long double raised = std::ldexp(place.magnitude, binades);
+    size_t at = 0;
+    while (rungs[at + 1].magnitude <= raised) ++at;
+    const uint32_t per_binade = 1u << format_.mantissa_bits;
+    const Rung counted = {0, uint32_t(at) + per_binade * uint32_t(binades)};
+    const Place inside = {.kind = Place::Kind::Number,
+                          .negative = negative,
+                          .below = &counted,
+                          .distance = raised - rungs[at].magnitude,
+                          .gap = rungs[at + 1].magnitude - rungs[at].magnitude};
+    const long double result = rungs[at + rounds_up(projection, negative, inside, random)].magnitude;
+    return std::ldexp(result, -binades) < first;
+  }
+
+  uint32_t zero_code(const Policies& policies, bool negative) const {
+    if (!format_.has_zero && policies.missing_zero != MissingZero::Smallest) return nan_code(policies.nan, false, 0);
+    return ladder(negative && policies.zero == ZeroPolicy::KeepSign).front().code;
   }
 
   bool rounds_up(const Projection& projection, bool negative, const Place& place, uint32_t random) const {
@@ -230,27 +311,28 @@ class Oracle {
   uint32_t nan_code(NanPolicy policy, bool negative, uint64_t payload) const {
     const uint32_t all_ones = (1u << (format_.exponent_bits + format_.mantissa_bits)) - 1;
     const uint32_t mantissa_ones = (1u << format_.mantissa_bits) - 1;
-    const uint32_t quiet = all_ones - mantissa_ones / 2;
-    const bool keeps_sign = policy == NanPolicy::KeepSign || policy == NanPolicy::Payload;
-    const uint32_t sign = sign_code(negative && keeps_sign);
-    switch (format_.nan) {
-      case NanCodes::None: return largest(false);
-      case NanCodes::NegativeZero: return 1u << (format_.bits() - 1);
-      case NanCodes::Top: return sign + all_ones;
-      case NanCodes::Ieee:
-        if (policy == NanPolicy::AllOnes) return all_ones;
-        if (policy == NanPolicy::Payload) return sign + (quiet | uint32_t(payload >> (52 - format_.mantissa_bits)));
-        return sign + quiet;
-    }
-    return 0;
+    if (policy == NanPolicy::Zero) return 0;
+    if (policy == NanPolicy::SignedZero) return sign_code(negative);
+    if (policy == NanPolicy::CrossedZero) return sign_code(!negative);
+    if (policy == NanPolicy::LargestKeepSign) return largest(negative);
+    if (policy == NanPolicy::Largest || format_.nan == NanCodes::None) return largest(false);
+    if (format_.nan == NanCodes::NegativeZero) return 1u << (format_.bits() - 1);
+
+    const bool is_positive = policy == NanPolicy::Canonical || policy == NanPolicy::AllOnes;
+    const bool is_full =
+        format_.nan == NanCodes::Top || policy == NanPolicy::AllOnes || policy == NanPolicy::AllOnesKeepSign;
+    uint32_t code = sign_code(negative && !is_positive) + (is_full ? all_ones : all_ones - mantissa_ones / 2);
+    if (policy == NanPolicy::Payload) code |= uint32_t(payload >> (52 - format_.mantissa_bits)) & mantissa_ones;
+    return code;
   }
 
-  /// Infinity, else NaN of that sign, else the largest number.
-  uint32_t beyond(bool negative) const {
+  /// Infinity; where there is none NaN of that sign or the largest number.
+  uint32_t beyond(const Policies& policies, bool negative) const {
     const uint32_t all_ones = (1u << (format_.exponent_bits + format_.mantissa_bits)) - 1;
     if (format_.nan == NanCodes::Ieee) return sign_code(negative) + all_ones - ((1u << format_.mantissa_bits) - 1);
     if (format_.has_infinity) return sign_code(negative) + all_ones - (format_.nan == NanCodes::Top);
-    if (format_.nan == NanCodes::None) return largest(negative);
+    if (policies.missing_infinity == MissingInfinity::Largest || format_.nan == NanCodes::None)
+      return largest(negative);
     return nan_code(NanPolicy::KeepSign, negative, 0);
   }
 
@@ -266,10 +348,12 @@ inline std::string describe(const Oracle& oracle, const Projection& projection, 
   const auto code_text = [&](uint32_t code) { return fmt::format("{:#x} ({})", code, meaning(format, code).value()); };
   const std::string random_text =
       is_stochastic(projection.rounding) ? fmt::format(" with {:#x} of {} bits", random, projection.random_bits) : "";
-  std::string text = fmt::format("{} {}{}, overflow {}, nan {}, zero {}, negative {}: {:a} ({}): got {}, want {}",
-                                 std::string_view(format.name), name(projection.rounding), random_text,
-                                 name(policies.overflow), name(policies.nan), name(policies.zero),
-                                 name(policies.negative), x, x, code_text(got), code_text(want));
+  std::string text = fmt::format(
+      "{} {}{}, overflow {}, tested {}, nan {}, zero {}, negative {}, missing infinity {}, "
+      "missing zero {}: {:a} ({}): got {}, want {}",
+      std::string_view(format.name), name(projection.rounding), random_text, name(policies.overflow),
+      name(policies.overflow_test), name(policies.nan), name(policies.zero), name(policies.negative),
+      name(policies.missing_infinity), name(policies.missing_zero), x, x, code_text(got), code_text(want));
   const Place place = oracle.place(x);
   if (place.kind == Place::Kind::Nan) text += fmt::format("; bits {:#x}", std::bit_cast<uint64_t>(x));
   if (place.kind != Place::Kind::Number) return text;
