@@ -82,7 +82,7 @@ void cast_text(const CastArguments& given) {
     const double x = parse_number(word, given.source);
     const uint32_t code = encode(format, projection, Real::of(x), random.at(word.index));
     const double value = decode(format, code);
-    table.add({text(word.text), code_text(format, code), hexfloat(value), value});
+    table.add({text(word.text), code_text(format, code), hexfloat(decode_exactly(format, code)), value});
     ++count;
   });
   random.check_all_used(count);

@@ -18,7 +18,8 @@ void decode_text(const Format& format, const std::vector<std::string>& codes, Ta
   for_each_word(codes, [&](const Word& word) {
     const uint32_t code = parse_code(word, format);
     const double value = decode(format, code);
-    table.add({code_text(format, code), hexfloat(value), value, text(name(classify(format, code)))});
+    table.add(
+        {code_text(format, code), hexfloat(decode_exactly(format, code)), value, text(name(classify(format, code)))});
   });
   table.finish();
 }

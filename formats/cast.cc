@@ -27,8 +27,8 @@ bool is_fast(const Format& format, const Projection& projection) {
   const bool simple_signs = format.is_signed() || (policies.negative != NegativePolicy::ToNan && !directed);
   const bool simple_nan = policies.nan != NanPolicy::Payload || format.nan != NanCodes::Ieee;
   const bool has_subnormals = format.subnormals || format.exponent_bits == 0;
-  return fits_binary32(format) && format.min_exponent() + kBinary32Bias >= 1 && format.has_zero && has_subnormals &&
-         simple_signs && simple_nan;
+  return format.family == Family::Float && fits_binary32(format) && format.min_exponent() + kBinary32Bias >= 1 &&
+         format.has_zero && has_subnormals && simple_signs && simple_nan;
 }
 
 Encoder make_encoder(const Format& format, const Projection& projection) {

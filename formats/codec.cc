@@ -1,17 +1,14 @@
 #include "formats/codec.h"
 
-#include <bit>
 #include <cassert>
-#include <cmath>
 
+#include "formats/codes.h"
 #include "formats/place.h"
 
 namespace halfulp {
 namespace {
 
 constexpr uint64_t kHalf = uint64_t{1} << 63;
-
-__extension__ using Uint128 = unsigned __int128;
 
 bool inexact(const Place& x) { return x.fraction != 0 || x.sticky; }
 bool above_half(const Place& x) { return x.fraction > kHalf || (x.fraction == kHalf && x.sticky); }
@@ -20,16 +17,17 @@ bool tie(const Place& x) { return x.fraction == kHalf && !x.sticky; }
 // floor(nu · 2^bits), bits <= 33.
 uint64_t leading_bits(const Place& x, int bits) { return x.fraction >> (64 - bits); }
 
+// Between the smallest numbers of both signs none is nearer to zero: there TiesToZero and TowardZero keep the sign.
 bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, bool negative, uint32_t random) {
   const int n = projection.random_bits;
   switch (projection.rounding) {
     case Rounding::TiesToEven: return above_half(x) || (tie(x) && !code_is_even);
     case Rounding::TiesToAway: return above_half(x) || tie(x);
-    case Rounding::TiesToZero: return above_half(x);
+    case Rounding::TiesToZero: return above_half(x) || (tie(x) && x.is_between_signs());
     case Rounding::TiesToOdd: return above_half(x) || (tie(x) && code_is_even);
     case Rounding::TiesTowardPositive: return above_half(x) || (tie(x) && !negative);
     case Rounding::TiesTowardNegative: return above_half(x) || (tie(x) && negative);
-    case Rounding::TowardZero: return false;
+    case Rounding::TowardZero: return x.is_between_signs();
     case Rounding::TowardPositive: return inexact(x) && !negative;
     case Rounding::TowardNegative: return inexact(x) && negative;
     case Rounding::AwayFromZero: return inexact(x);
@@ -40,7 +38,7 @@ bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, 
     case Rounding::StochasticB: return leading_bits(x, n + 1) + 2 * uint64_t{random} + 1 >= uint64_t{2} << n;
     case Rounding::StochasticC: {
       const uint64_t kept = leading_bits(x, n);
-      const Place rest{.index = kept, .fraction = x.fraction << n, .sticky = x.sticky};
+      const Place rest{0, 1, x.fraction << n, x.sticky};
       const uint64_t nearest = kept + (above_half(rest) || (tie(rest) && kept % 2 == 1));
       return nearest + random >= uint64_t{1} << n;
     }
@@ -52,16 +50,6 @@ bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, 
 bool stays_finite(Rounding rounding, bool negative) {
   return rounding == Rounding::TowardZero || (rounding == Rounding::TowardPositive && negative) ||
          (rounding == Rounding::TowardNegative && !negative);
-}
-
-uint32_t with_sign(const Format& format, bool negative, uint32_t index) {
-  const uint32_t sign_bit = uint32_t{1} << (format.bits() - 1);
-  switch (format.encoding) {
-    case Encoding::Unsigned: return index;
-    case Encoding::SignMagnitude: return negative ? sign_bit | index : index;
-    case Encoding::TwosComplement: return (negative ? 0 - index : index) & (2 * sign_bit - 1);
-  }
-  return index;
 }
 
 uint32_t largest(const Format& format, bool negative) {
@@ -77,7 +65,7 @@ uint32_t nan(const Format& format, const Policies& policies, bool negative, uint
   const bool keeps_sign = policies.nan == NanPolicy::KeepSign || policies.nan == NanPolicy::Payload;
   switch (format.nan) {
     case NanCodes::None: return largest(format, false);
-    case NanCodes::NegativeZero: return uint32_t{1} << format.magnitude_bits();
+    case NanCodes::NegativeZero: return format.negative_zero_code();
     case NanCodes::Top: return with_sign(format, negative && keeps_sign, all);
     case NanCodes::Ieee: break;
   }
@@ -102,12 +90,20 @@ uint32_t infinity(const Format& format, const Policies& policies, bool negative)
   return nan(format, policies, negative, 0);
 }
 
+// Indices above the largest are overflow whatever their codes would be.
+bool is_even_code(const Format& format, bool negative, int64_t index) {
+  if (index < 0) return with_sign(format, !negative, 0) % 2 == 0;
+  return index > format.max_index(negative) || with_sign(format, negative, uint32_t(index)) % 2 == 0;
+}
+
 uint32_t encode_finite(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
   const Policies& policies = projection.policies;
   const Place at = place(format, x);
-  const uint64_t index = rounds_up(projection, at, at.index % 2 == 0, x.negative, random) ? at.next : at.index;
+  const bool is_even = is_even_code(format, x.negative, at.index);
+  const int64_t index = rounds_up(projection, at, is_even, x.negative, random) ? at.next : at.index;
 
   // What the range does not hold is for the overflow policy.
+  if (index < 0) return with_sign(format, !x.negative, 0);
   if (index == 0 && format.has_zero) return zero(format, policies, x.negative);
   if (index <= format.max_index(x.negative)) return with_sign(format, x.negative, uint32_t(index));
   const bool finite = policies.overflow != Overflow::ToInfinity || stays_finite(projection.rounding, x.negative);
@@ -115,42 +111,6 @@ uint32_t encode_finite(const Format& format, const Projection& projection, const
 }
 
 }  // namespace
-
-Real Real::of(double x) {
-  const uint64_t bits = std::bit_cast<uint64_t>(x);
-  const uint64_t fraction = bits << 12;
-  Real real{.negative = std::signbit(x)};
-  if (std::isnan(x)) {
-    real.kind = Kind::Nan;
-    real.significand = fraction;
-  } else if (std::isinf(x)) {
-    real.kind = Kind::Infinity;
-  } else if (x != 0) {
-    real.kind = Kind::Finite;
-    real.exponent = std::ilogb(x);
-    real.significand = uint64_t(std::ldexp(std::fabs(x), 63 - real.exponent));
-  }
-  return real;
-}
-
-Real Real::quotient(double x, double y) {
-  const Real a = of(x), b = of(y);
-  if (a.kind != Kind::Finite || b.kind != Kind::Finite) return of(x / y);
-  // Both significands have their highest bit set, so the quotient lies in (1/2, 2): 64 bits of it need 64 or 63 more.
-  const int shift = a.significand >= b.significand ? 63 : 64;
-  const Uint128 dividend = Uint128{a.significand} << shift;
-  return {.kind = Kind::Finite,
-          .negative = a.negative != b.negative,
-          .sticky = dividend % b.significand != 0,
-          .exponent = a.exponent - b.exponent + 63 - shift,
-          .significand = uint64_t(dividend / b.significand)};
-}
-
-Real Real::scaled(int power) const {
-  Real real = *this;
-  real.exponent += power;
-  return real;
-}
 
 uint32_t encode(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
   assert(!is_stochastic(projection.rounding) ||
@@ -170,7 +130,9 @@ uint32_t encode(const Format& format, const Projection& projection, const Real& 
     }
   }
   switch (number.kind) {
-    case Real::Kind::Zero: return zero(format, policies, number.negative);
+    case Real::Kind::Zero:
+      if (format.is_signed() && !format.has_zero) return encode_finite(format, projection, Real{}, random);
+      return zero(format, policies, number.negative);
     case Real::Kind::Infinity:
       return policies.overflow == Overflow::Saturate ? largest(format, number.negative)
                                                      : infinity(format, policies, number.negative);
