@@ -112,8 +112,8 @@ Format parse_format_argument(std::string_view text) {
   try {
     return parse_format(text);
   } catch (const UnknownName& error) {
-    throw std::invalid_argument(fmt::format(
-        "{}; also any [u]e<E>m<M>[b<bias>][ieee|fn|fnuz|finite]; `halfulp formats` lists all", error.what()));
+    throw std::invalid_argument(
+        fmt::format("{}; also any {}; `halfulp formats --patterns` explains them", error.what(), format_patterns()));
   }
 }
 

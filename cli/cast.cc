@@ -91,12 +91,11 @@ void cast_text(const CastArguments& given, const ProfileCast& cast) {
   for_each_word(given.values, [&](const Word& word) {
     const Real x = Real::of(parse_number(word, given.source));
     const std::optional<uint32_t> code = cast.encode(x, random.at(word.index));
-    if (code) {
-      const double value = decode(cast.format, *code);
-      table.add({text(word.text), code_text(cast.format, *code), hexfloat(value), value});
-    } else {
+    if (code)
+      table.add({text(word.text), code_text(cast.format, *code), hexfloat(decode_exactly(cast.format, *code)),
+                 decode(cast.format, *code)});
+    else
       table.add({text(word.text), {}, {}, {}});
-    }
     ++count;
   });
   random.check_all_used(count);

@@ -17,18 +17,37 @@ struct Fact {
   Cell (*of)(const Format&);
 };
 
+// Binary64 holds most numbers; one beyond its range is spelt out.
+Cell number_cell(const Real& x) {
+  const bool beyond = !x.is_binary64() && !x.sticky;
+  return beyond ? text(hexfloat(x)) : Cell(x.nearest());
+}
+
+Cell smallest_positive(const Format& f) {
+  const bool is_flushed = !f.subnormals && f.has_zero;
+  return is_flushed ? Cell(min_positive(f)) : number_cell(number(f, f.has_zero ? 1 : 0));
+}
+
+// A fact that only some families have.
+Cell of_family(bool has, int value) { return has ? Cell(int64_t{value}) : Cell(); }
+
+bool is_float(const Format& f) { return f.family == Family::Float; }
+
 const std::vector<Fact>& facts() {
   using F = const Format&;
   static const std::vector<Fact> all = {
       {{"name"}, true, [](F f) { return text(f.name); }},
       {{"bits", Align::Right}, true, [](F f) { return Cell(int64_t{f.bits()}); }},
-      {{"encoding"}, true, [](F f) { return text(name(f.encoding)); }},
-      {{"exponent_bits", Align::Right}, true, [](F f) { return Cell(int64_t{f.exponent_bits}); }},
-      {{"mantissa_bits", Align::Right}, true, [](F f) { return Cell(int64_t{f.mantissa_bits}); }},
-      {{"bias", Align::Right}, true, [](F f) { return Cell(int64_t{f.bias}); }},
-      {{"max_finite", Align::Right}, true, [](F f) { return Cell(max_finite(f)); }},
-      {{"min_normal", Align::Right}, true, [](F f) { return Cell(min_normal(f)); }},
-      {{"min_positive", Align::Right}, true, [](F f) { return Cell(min_positive(f)); }},
+      {{"family"}, false, [](F f) { return text(name(f.family)); }},
+      {{"encoding"}, false, [](F f) { return text(name(f.encoding)); }},
+      {{"exponent_bits", Align::Right},
+       true,
+       [](F f) { return of_family(is_float(f) || f.family == Family::Posit, f.exponent_bits); }},
+      {{"mantissa_bits", Align::Right}, true, [](F f) { return of_family(is_float(f), f.mantissa_bits); }},
+      {{"bias", Align::Right}, true, [](F f) { return of_family(is_float(f), f.bias); }},
+      {{"max_finite", Align::Right}, true, [](F f) { return number_cell(number(f, f.max_index())); }},
+      {{"min_normal", Align::Right}, false, [](F f) { return Cell(min_normal(f)); }},
+      {{"min_positive", Align::Right}, true, smallest_positive},
       {{"nan"}, true, [](F f) { return text(name(f.nan)); }},
       {{"infinity"}, true, [](F f) { return Cell(f.has_infinity); }},
       {{"zero"}, false, [](F f) { return Cell(f.has_zero); }},
@@ -36,8 +55,10 @@ const std::vector<Fact>& facts() {
       {{"subnormals"}, false, [](F f) { return Cell(f.has_zero && f.subnormals); }},
       {{"narrow"}, false, [](F f) { return Cell(f.narrow); }},
       {{"max_exponent", Align::Right}, false, [](F f) { return Cell(int64_t{max_exponent(f)}); }},
-      {{"min_exponent", Align::Right}, false, [](F f) { return Cell(int64_t{f.min_exponent()}); }},
+      {{"min_exponent", Align::Right}, false, [](F f) { return of_family(is_float(f), f.min_exponent()); }},
+      {{"rounding_domain"}, false, [](F f) { return text(name(f.domain)); }},
       {{"fits_binary32"}, false, [](F f) { return Cell(fits_binary32(f)); }},
+      {{"evidence"}, true, [](F f) { return text(name(f.evidence)); }},
       {{"source"}, true, [](F f) { return text(f.source); }},
   };
   return all;
@@ -63,10 +84,20 @@ void print_format(TableStyle style, const Format& format) {
   print_record(style, fields);
 }
 
+void print_patterns(TableStyle style) {
+  Table table(style, {{"pattern"}, {"meaning"}});
+  for (const FormatPattern& pattern : kFormatPatterns) table.add({text(pattern.text), text(pattern.meaning)});
+  table.finish();
+}
+
 // `count` bits of a code from bit `low` up, in binary; nothing where the format has no such field.
 Cell bit_field(uint32_t code, int low, int count) {
   if (count == 0) return {};
   return fmt::format("{:0{}b}", uint64_t{code} >> low & ((uint64_t{1} << count) - 1), count);
+}
+
+bool has_sign_bit(const Format& f) {
+  return f.is_signed() && f.encoding != Encoding::Ascending && f.encoding != Encoding::Listed;
 }
 
 void print_codes(TableStyle style, const Format& f) {
@@ -74,10 +105,11 @@ void print_codes(TableStyle style, const Format& f) {
   const uint64_t count = uint64_t{1} << f.bits();
   for (uint64_t i = 0; i < count; ++i) {
     const uint32_t code = uint32_t(i);
-    const double value = decode(f, code);
-    table.add({code_text(f, code), bit_field(code, f.magnitude_bits(), f.is_signed()),
-               bit_field(code, f.mantissa_bits, f.exponent_bits), bit_field(code, 0, f.mantissa_bits), hexfloat(value),
-               value, text(name(classify(f, code)))});
+    const Real value = decode_exactly(f, code);
+    const Cell exponent = is_float(f) ? bit_field(code, f.mantissa_bits, f.exponent_bits) : Cell();
+    table.add({code_text(f, code), bit_field(code, f.magnitude_bits(), has_sign_bit(f)), exponent,
+               bit_field(code, 0, f.mantissa_bits), hexfloat(value), number_cell(value),
+               text(name(classify(f, code)))});
   }
   table.finish();
 }
@@ -86,14 +118,19 @@ void print_codes(TableStyle style, const Format& f) {
 
 int run_formats(Arguments& arguments) {
   std::optional<Format> format;
-  bool codes = false;
+  bool codes = false, patterns = false;
   TableStyle style = TableStyle::Aligned;
-  arguments.positional("NAME", format, "A format: one of the list, or any [u]e<E>m<M>[b<bias>][ieee|fn|fnuz|finite]");
-  arguments.flag("--codes", codes, "Show every code of NAME: hexadecimal, fields, exact value, class");
+  arguments.positional("NAME", format, "A format: one of the list, or any " + format_patterns());
+  arguments.flag("--codes", codes,
+                 "Show every code of NAME: hexadecimal, fields, value (where irrational the nearest binary64), class");
+  arguments.flag("--patterns", patterns, "Show the ways to write formats that are not on the list, and what they mean");
   arguments.table_style(style);
   arguments.parse();
 
-  if (!format) {
+  if (patterns) {
+    if (format || codes) throw std::invalid_argument("--patterns: shows all of them; without NAME and --codes");
+    print_patterns(style);
+  } else if (!format) {
     if (codes) throw std::invalid_argument("--codes: of which format? Give its NAME");
     print_catalogue(style);
   } else if (codes) {

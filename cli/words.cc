@@ -58,6 +58,13 @@ std::string code_text(const Format& format, uint32_t code) {
 
 std::string hexfloat(double x) { return fmt::format("{:a}", x); }
 
+std::string hexfloat(const Real& x) {
+  if (x.is_binary64() || x.sticky) return hexfloat(x.nearest());
+  std::string digits = fmt::format("{:016x}", x.significand << 1);
+  digits.erase(digits.find_last_not_of('0') + 1);
+  return fmt::format("{}0x1{}{}p{:+}", x.negative ? "-" : "", digits.empty() ? "" : ".", digits, x.exponent);
+}
+
 std::vector<Setting> parse_assignments(const std::vector<std::string>& words, std::string_view option) {
   std::vector<Setting> all;
   for (const std::string& word : words) {

@@ -37,6 +37,9 @@ std::string code_text(const Format& format, uint32_t code);
 
 std::string hexfloat(double x);
 
+/// Exact, but of a number that has more than 64 bits the nearest binary64 number.
+std::string hexfloat(const Real& x);
+
 /// KEY=VALUE words of an option. Throws std::invalid_argument naming the option.
 std::vector<Setting> parse_assignments(const std::vector<std::string>& words, std::string_view option);
 

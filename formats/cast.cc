@@ -31,8 +31,8 @@ bool is_fast(const Format& format, const Projection& projection) {
   const bool simple_overflow =
       policies.overflow != Overflow::Wrap && policies.overflow_test == OverflowTest::AfterRounding;
   const bool has_subnormals = format.subnormals || format.exponent_bits == 0;
-  return fits_binary32(format) && format.min_exponent() + kBinary32Bias >= 1 && format.has_zero && has_subnormals &&
-         simple_signs && simple_nan && simple_overflow;
+  return format.family == Family::Float && fits_binary32(format) && format.min_exponent() + kBinary32Bias >= 1 &&
+         format.has_zero && has_subnormals && simple_signs && simple_nan && simple_overflow;
 }
 
 Encoder make_encoder(const Format& format, const Projection& projection) {

@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <cmath>
 
+#include "formats/codes.h"
 #include "formats/place.h"
 
 namespace halfulp {
 namespace {
 
 constexpr uint64_t kHalf = uint64_t{1} << 63;
-
-__extension__ using Uint128 = unsigned __int128;
 
 bool inexact(const Place& x) { return x.fraction != 0 || x.sticky; }
 bool above_half(const Place& x) { return x.fraction > kHalf || (x.fraction == kHalf && x.sticky); }
@@ -21,16 +19,17 @@ bool tie(const Place& x) { return x.fraction == kHalf && !x.sticky; }
 // floor(nu · 2^bits), bits <= 33.
 uint64_t leading_bits(const Place& x, int bits) { return x.fraction >> (64 - bits); }
 
+// Between the smallest numbers of both signs none is nearer to zero: there TiesToZero and TowardZero keep the sign.
 bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, bool negative, uint32_t random) {
   const int n = projection.random_bits;
   switch (projection.rounding) {
     case Rounding::TiesToEven: return above_half(x) || (tie(x) && !code_is_even);
     case Rounding::TiesToAway: return above_half(x) || tie(x);
-    case Rounding::TiesToZero: return above_half(x);
+    case Rounding::TiesToZero: return above_half(x) || (tie(x) && x.is_between_signs());
     case Rounding::TiesToOdd: return above_half(x) || (tie(x) && code_is_even);
     case Rounding::TiesTowardPositive: return above_half(x) || (tie(x) && !negative);
     case Rounding::TiesTowardNegative: return above_half(x) || (tie(x) && negative);
-    case Rounding::TowardZero: return false;
+    case Rounding::TowardZero: return x.is_between_signs();
     case Rounding::TowardPositive: return inexact(x) && !negative;
     case Rounding::TowardNegative: return inexact(x) && negative;
     case Rounding::AwayFromZero: return inexact(x);
@@ -41,7 +40,7 @@ bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, 
     case Rounding::StochasticB: return leading_bits(x, n + 1) + 2 * uint64_t{random} + 1 >= uint64_t{2} << n;
     case Rounding::StochasticC: {
       const uint64_t kept = leading_bits(x, n);
-      const Place rest{.index = kept, .fraction = x.fraction << n, .sticky = x.sticky};
+      const Place rest{0, 1, x.fraction << n, x.sticky};
       const uint64_t nearest = kept + (above_half(rest) || (tie(rest) && kept % 2 == 1));
       return nearest + random >= uint64_t{1} << n;
     }
@@ -65,17 +64,7 @@ bool stays_finite(const Format& format, Rounding rounding, bool negative) {
 bool saturates(const Policies& policies) { return policies.overflow != Overflow::ToInfinity; }
 
 bool is_integer(const Format& format) {
-  return format.exponent_bits == 0 && format.encoding != Encoding::SignMagnitude;
-}
-
-uint32_t with_sign(const Format& format, bool negative, uint32_t index) {
-  const uint32_t sign_bit = uint32_t{1} << (format.bits() - 1);
-  switch (format.encoding) {
-    case Encoding::Unsigned: return index;
-    case Encoding::SignMagnitude: return negative ? sign_bit | index : index;
-    case Encoding::TwosComplement: return (negative ? 0 - index : index) & (2 * sign_bit - 1);
-  }
-  return index;
+  return format.family == Family::Float && format.exponent_bits == 0 && format.encoding != Encoding::SignMagnitude;
 }
 
 uint32_t largest(const Format& format, bool negative) {
@@ -88,7 +77,7 @@ uint32_t all_ones(const Format& format, bool negative) {
 
 // The quiet NaN of a format that has one.
 uint32_t quiet_nan(const Format& format, bool negative) {
-  if (format.nan == NanCodes::NegativeZero) return uint32_t{1} << format.magnitude_bits();
+  if (format.nan == NanCodes::NegativeZero) return format.negative_zero_code();
   if (format.nan == NanCodes::Top) return all_ones(format, negative);
   return with_sign(format, negative, (format.max_index() + 1) | uint32_t{1} << (format.mantissa_bits - 1));
 }
@@ -129,8 +118,16 @@ uint32_t infinity(const Format& format, const Policies& policies, bool negative)
   return has_stand_in ? quiet_nan(format, negative) : largest(format, negative);
 }
 
-uint64_t round_up_or_down(const Projection& projection, const Place& at, bool negative, uint32_t random) {
-  return rounds_up(projection, at, at.index % 2 == 0, negative, random) ? at.next : at.index;
+// Indices above the largest are overflow whatever their codes would be.
+bool is_even_code(const Format& format, bool negative, int64_t index) {
+  if (index < 0) return with_sign(format, !negative, 0) % 2 == 0;
+  return index > format.max_index(negative) || with_sign(format, negative, uint32_t(index)) % 2 == 0;
+}
+
+int64_t round_up_or_down(const Format& format, const Projection& projection, const Place& at, bool negative,
+                         uint32_t random) {
+  const bool is_even = is_even_code(format, negative, at.index);
+  return rounds_up(projection, at, is_even, negative, random) ? at.next : at.index;
 }
 
 // Whether, with exponents unbounded below, x rounds to less than the smallest number of a format without zero.
@@ -139,8 +136,8 @@ bool rounds_below_smallest(const Format& format, const Projection& projection, c
   if (format.has_zero || binades <= 0) return false;
   const uint64_t per_binade = uint64_t{1} << format.mantissa_bits;
   const Place at = place(format, x.scaled(binades));
-  const bool is_even = (at.index + per_binade * uint64_t(binades)) % 2 == 0;
-  const uint64_t index = rounds_up(projection, at, is_even, x.negative, random) ? at.next : at.index;
+  const bool is_even = (uint64_t(at.index) + per_binade * uint64_t(binades)) % 2 == 0;
+  const auto index = uint64_t(rounds_up(projection, at, is_even, x.negative, random) ? at.next : at.index);
   return binades > 1 || index < per_binade;
 }
 
@@ -152,7 +149,8 @@ uint32_t wrap(const Format& format, const Projection& projection, Real x, uint32
   const int leading_zeros = std::countl_zero(rest);
   x.significand = rest << leading_zeros;
   x.exponent -= std::max(excess, 0) + leading_zeros;
-  const uint64_t index = round_up_or_down(projection, place(format, x), x.negative, random);
+  const Place at = place(format, x);
+  const auto index = uint64_t(rounds_up(projection, at, at.index % 2 == 0, x.negative, random) ? at.next : at.index);
   return uint32_t(x.negative ? 0 - index : index) & uint32_t((uint64_t{1} << format.bits()) - 1);
 }
 
@@ -161,11 +159,12 @@ uint32_t encode_finite(const Format& format, const Projection& projection, const
   if (policies.missing_zero == MissingZero::NanBelow && rounds_below_smallest(format, projection, x, random))
     return nan(format, policies, false, 0);
   const Place at = place(format, x);
-  const uint64_t index = round_up_or_down(projection, at, x.negative, random);
+  const int64_t index = round_up_or_down(format, projection, at, x.negative, random);
+  if (index < 0) return with_sign(format, !x.negative, 0);
 
   // What the range does not hold is for the overflow policy.
   const bool is_tested_early = policies.overflow_test == OverflowTest::BeforeRounding;
-  const uint64_t tested = !is_tested_early ? index : inexact(at) ? at.next : at.index;
+  const int64_t tested = !is_tested_early ? index : inexact(at) ? at.next : at.index;
   if (tested > format.max_index(x.negative)) {
     const bool finite = saturates(policies) || stays_finite(format, projection.rounding, x.negative);
     return finite ? largest(format, x.negative) : infinity(format, policies, x.negative);
@@ -179,7 +178,7 @@ uint32_t encode_below_range(const Format& format, const Projection& projection, 
   const Policies& policies = projection.policies;
   const bool is_finite = x.kind == Real::Kind::Finite;
   const bool rounds_to_zero =
-      is_finite && format.has_zero && round_up_or_down(projection, place(format, x), true, random) == 0;
+      is_finite && format.has_zero && round_up_or_down(format, projection, place(format, x), true, random) == 0;
   const bool stays =
       is_finite && (projection.rounding == Rounding::TowardZero || projection.rounding == Rounding::TowardPositive);
   if (saturates(policies) || rounds_to_zero || stays) return zero(format, policies, false);
@@ -189,43 +188,7 @@ uint32_t encode_below_range(const Format& format, const Projection& projection, 
 }  // namespace
 
 uint64_t rounded_index(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
-  return round_up_or_down(projection, place(format, x), x.negative, random);
-}
-
-Real Real::of(double x) {
-  const uint64_t bits = std::bit_cast<uint64_t>(x);
-  const uint64_t fraction = bits << 12;
-  Real real{.negative = std::signbit(x)};
-  if (std::isnan(x)) {
-    real.kind = Kind::Nan;
-    real.significand = fraction;
-  } else if (std::isinf(x)) {
-    real.kind = Kind::Infinity;
-  } else if (x != 0) {
-    real.kind = Kind::Finite;
-    real.exponent = std::ilogb(x);
-    real.significand = uint64_t(std::ldexp(std::fabs(x), 63 - real.exponent));
-  }
-  return real;
-}
-
-Real Real::quotient(double x, double y) {
-  const Real a = of(x), b = of(y);
-  if (a.kind != Kind::Finite || b.kind != Kind::Finite) return of(x / y);
-  // Both significands have their highest bit set, so the quotient lies in (1/2, 2): 64 bits of it need 64 or 63 more.
-  const int shift = a.significand >= b.significand ? 63 : 64;
-  const Uint128 dividend = Uint128{a.significand} << shift;
-  return {.kind = Kind::Finite,
-          .negative = a.negative != b.negative,
-          .sticky = dividend % b.significand != 0,
-          .exponent = a.exponent - b.exponent + 63 - shift,
-          .significand = uint64_t(dividend / b.significand)};
-}
-
-Real Real::scaled(int power) const {
-  Real real = *this;
-  real.exponent += power;
-  return real;
+  return uint64_t(round_up_or_down(format, projection, place(format, x), x.negative, random));
 }
 
 uint32_t encode(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
@@ -249,7 +212,9 @@ uint32_t encode(const Format& format, const Projection& projection, const Real& 
     }
   }
   switch (number.kind) {
-    case Real::Kind::Zero: return zero(format, policies, number.negative);
+    case Real::Kind::Zero:
+      if (format.is_signed() && !format.has_zero) return encode_finite(format, projection, Real{}, random);
+      return zero(format, policies, number.negative);
     case Real::Kind::Infinity:
       return policies.overflow == Overflow::ToInfinity || policies.overflow == Overflow::SaturateFinite
                  ? infinity(format, policies, number.negative)

@@ -55,9 +55,6 @@ enum class Profile {
   Fpy,
 };
 
-/// How it is known what an implementation does.
-enum class Evidence { VerifiedByRunning, ReadInSource, Documented, Unverified };
-
 /// What the number that is cast was stored in; some implementations depend on it.
 enum class Source { Binary32, Binary64 };
 
@@ -151,14 +148,6 @@ struct EnumNames<Profile> {
                                                    {Profile::TePython, "te_python"},
                                                    {Profile::Fouroversix, "fouroversix"},
                                                    {Profile::Fpy, "fpy"}};
-};
-template <>
-struct EnumNames<Evidence> {
-  static constexpr std::string_view kind = "evidence";
-  static constexpr NamedValue<Evidence> values[] = {{Evidence::VerifiedByRunning, "verified-by-running"},
-                                                    {Evidence::ReadInSource, "read-in-source"},
-                                                    {Evidence::Documented, "documented"},
-                                                    {Evidence::Unverified, "unverified"}};
 };
 template <>
 struct EnumNames<Source> {

@@ -164,8 +164,7 @@ std::vector<float> common_inputs() {
 TEST(Caster, equals_the_reference_on_all_bfloat16_and_on_random_floats) {
   const std::vector<float> inputs = common_inputs();
   RandomBits random(0, inputs.size());
-  for (const Format& format : formats()) {
-    if (format.bits() > 19) continue;
+  for (const Format& format : formats_up_to(19)) {
     const Oracle oracle(format);
     Comparison comparison(oracle, inputs, random);
     for (const Projection& projection : projections({4, 13, 32}, policies(Profile::Cuda, Source::Binary32)))
