@@ -35,13 +35,30 @@ bool is_fast(const Format& format, const Projection& projection) {
          format.has_zero && has_subnormals && simple_signs && simple_nan && simple_overflow;
 }
 
+// Both signs fare alike but for the sign itself.
+bool is_symmetric(const Encoder& e) {
+  return e.code_mask == 0 && e.max_index[0] == e.max_index[1] && e.limit[0] == e.limit[1] && e.nan[0] == e.nan[1] &&
+         e.nan_value[0] == e.nan_value[1] && e.overflow[1] == (e.overflow[0] | e.sign_code[1]) &&
+         e.overflow_value[1] == (e.overflow_value[0] | e.sign_value[1]);
+}
+
+Care care(const Encoder& e) {
+  for (const bool negative : {false, true}) {
+    const bool zero_is_plain =
+        e.zero_code[negative] == e.sign_code[negative] && e.zero_value[negative] == e.sign_value[negative];
+    const bool infinity_is_plain =
+        e.infinity[negative] == e.overflow[negative] && e.infinity_value[negative] == e.overflow_value[negative];
+    if (!is_symmetric(e) || !zero_is_plain || !infinity_is_plain) return Care::Everything;
+  }
+  return e.overflow[0] == e.max_index[0] ? Care::Nan : Care::Overflow;
+}
+
 Encoder make_encoder(const Format& format, const Projection& projection) {
   Encoder e = {};
   e.min_field = format.min_exponent() + kBinary32Bias;
   e.mantissa_bits = format.mantissa_bits;
   e.random_bits = projection.random_bits;
   e.min_positive = binary32_bits(min_positive(format));
-  const bool saturates = projection.policies.overflow != Overflow::ToInfinity;
   const bool is_sign_magnitude = format.encoding == Encoding::SignMagnitude;
   if (format.encoding == Encoding::TwosComplement) e.code_mask = uint32_t((uint64_t{1} << format.bits()) - 1);
   for (const bool negative : {false, true}) {
@@ -49,8 +66,9 @@ Encoder make_encoder(const Format& format, const Projection& projection) {
     const auto code_of = [&](double x) { return encode(format, projection, Real::of(x)); };
     const auto value_of = [&](uint32_t code) { return binary32_bits(decode(format, code)); };
     e.max_index[negative] = format.max_index(negative);
-    e.limit[negative] = binary32_bits(magnitude(format, e.max_index[negative] + !saturates));
     e.overflow[negative] = code_of(sign * std::numeric_limits<double>::max());
+    const bool saturates = std::fabs(decode(format, e.overflow[negative])) == magnitude(format, e.max_index[negative]);
+    e.limit[negative] = binary32_bits(magnitude(format, e.max_index[negative] + !saturates));
     e.infinity[negative] = code_of(sign * std::numeric_limits<double>::infinity());
     e.nan[negative] = code_of(std::copysign(std::numeric_limits<double>::quiet_NaN(), sign));
     e.zero_code[negative] = code_of(sign * 0.0);
@@ -62,6 +80,7 @@ Encoder make_encoder(const Format& format, const Projection& projection) {
     e.sign_value[negative] = negative && format.is_signed() ? kSignBit : 0;
   }
   if (!format.is_signed() && projection.policies.negative == NegativePolicy::ToZero) e.limit[1] = 0;
+  e.care = care(e);
   return e;
 }
 

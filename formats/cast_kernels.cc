@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "formats/kernels.h"
+#include "formats/vector.h"
 
 namespace halfulp::HALFULP_ISA {
 namespace {
@@ -9,10 +10,7 @@ namespace {
 // Elements whose random bits are drawn at once.
 constexpr size_t kChunk = 256;
 
-constexpr uint32_t kMinNormalBits = 0x00800000, kInfinityBits = 0x7f800000;
-
-[[gnu::always_inline]] inline uint32_t bits_of(float x) { return __builtin_bit_cast(uint32_t, x); }
-[[gnu::always_inline]] inline float float_of(uint32_t bits) { return __builtin_bit_cast(float, bits); }
+constexpr uint32_t kMinNormalBits = 0x00800000;
 
 template <Rounding R>
 [[gnu::always_inline]] inline void convert(const Encoder& e, float x, uint32_t random, float& y) {
@@ -125,10 +123,172 @@ template <class Use>
   __builtin_unreachable();
 }
 
+// ---- vectors ----
+
+// The two ways to round a vector of magnitudes, at most limit each. `index` and `bits` are those of
+// detail::round_magnitude.
+
+// One addition (formats/vector.h).
+template <Rounding R>
+class ByAddition {
+ public:
+  HALFULP_INLINE explicit ByAddition(const Encoder& e) : grid_(grid<R>(e)) {}
+
+  HALFULP_INLINE I32 index(I32 x, I32 magnitude) const {
+    return rounded_index<R>(grid_, add_constant<R>(grid_, x, magnitude));
+  }
+  HALFULP_INLINE I32 bits(I32 x, I32 magnitude) const { return rounded_bits<R>(add_constant<R>(grid_, x, magnitude)); }
+
+ private:
+  Grid grid_;
+};
+
+// Formats with binary32's exponents: the same bits are dropped everywhere.
+bool drops_the_same_bits(const Encoder& e) { return e.min_field == 1 && e.mantissa_bits <= 22; }
+
+template <Rounding R>
+class ByDrop {
+ public:
+  HALFULP_INLINE explicit ByDrop(const Encoder& e) : drop_(23 - e.mantissa_bits) {}
+
+  HALFULP_INLINE I32 index(I32 x, I32 magnitude) const { return carried(x, magnitude) >> drop_; }
+  HALFULP_INLINE I32 bits(I32 x, I32 magnitude) const { return carried(x, magnitude) & splat(~0u << drop_); }
+
+ private:
+  // The magnitude with what rounding adds to the bits that stay.
+  HALFULP_INLINE I32 carried(I32 x, I32 a) const {
+    const uint32_t step = uint32_t{1} << drop_, half = step >> 1, rest = step - 1;
+    const I32 odd = (a >> drop_) & splat(1), negative = x < 0;
+    const I32 inexact = ((a & splat(rest)) + splat(rest)) & splat(step);
+    switch (R) {
+      case Rounding::TiesToEven: return a + splat(half - 1) + odd;
+      case Rounding::TiesToOdd: return a + splat(half) - odd;
+      case Rounding::TiesToAway: return a + splat(half);
+      case Rounding::TiesToZero: return a + splat(half - 1);
+      case Rounding::TiesTowardPositive: return a + splat(half) + negative;
+      case Rounding::TiesTowardNegative: return a + splat(half - 1) - negative;
+      case Rounding::TowardZero: return a;
+      case Rounding::TowardPositive: return a + (splat(rest) & ~negative);
+      case Rounding::TowardNegative: return a + (splat(rest) & negative);
+      case Rounding::AwayFromZero: return a + splat(rest);
+      case Rounding::ToOdd: return a | inexact;
+      case Rounding::ToEven: return a + (a & inexact);
+      case Rounding::StochasticA:
+      case Rounding::StochasticB:
+      case Rounding::StochasticC:
+      case Rounding::StochasticEqual: break;
+    }
+    return a;
+  }
+
+  int drop_;
+};
+
+// What a rounded magnitude stands for where rounding alone does not decide: codes, or binary32 bits. Indexed by sign.
+struct Outcomes {
+  uint32_t zero[2], overflow[2], infinity[2], nan[2];
+};
+HALFULP_INLINE Outcomes codes_of(const Encoder& e) {
+  return {{e.zero_code[0], e.zero_code[1]},
+          {e.overflow[0], e.overflow[1]},
+          {e.infinity[0], e.infinity[1]},
+          {e.nan[0], e.nan[1]}};
+}
+HALFULP_INLINE Outcomes values_of(const Encoder& e) {
+  return {{e.zero_value[0], e.zero_value[1]},
+          {e.overflow_value[0], e.overflow_value[1]},
+          {e.infinity_value[0], e.infinity_value[1]},
+          {e.nan_value[0], e.nan_value[1]}};
+}
+
+// A whole cast, vector by vector: the same as detail::round_one and encode_one.
+template <class Way, Care C>
+class VectorCast {
+ public:
+  HALFULP_INLINE explicit VectorCast(const Encoder& e)
+      : e_(e), way_(e), values_(values_of(e)), codes_(codes_of(e)), sign_shift_(__builtin_clz(e.sign_code[1] | 1)) {}
+
+  HALFULP_INLINE void cast(I32 x, float* y) const {
+    const I32 limit = C == Care::Everything ? pick(e_.limit, x < 0) : splat(e_.limit[0]);
+    const I32 bits = way_.bits(x, min(x & splat(kMagnitudeBits), limit));
+    const I32 value = or_masked(bits, x, splat(e_.sign_value[1]));
+    store(y, decided(x, value, bits == 0, bits == limit, x & splat(e_.sign_value[1]), values_));
+  }
+
+  template <class Code>
+  HALFULP_INLINE void cast(I32 x, Code* code) const {
+    const I32 negative = x < 0;
+    const I32 limit = C == Care::Everything ? pick(e_.limit, negative) : splat(e_.limit[0]);
+    const I32 index = way_.index(x, min(x & splat(kMagnitudeBits), limit));
+    const I32 sign = x >> sign_shift_;
+    const I32 max_index = C == Care::Everything ? pick(e_.max_index, negative) : splat(e_.max_index[0]);
+    I32 value = or_masked(index, sign, splat(e_.sign_code[1]));
+    if constexpr (C == Care::Everything) {
+      const I32 complemented = negative & splat(e_.code_mask != 0 ? ~0u : 0u);
+      value = merge(complemented, (splat(0) - index) & splat(e_.code_mask), value);
+    }
+    store_narrow(code, decided(x, value, index == 0, index > max_index, sign & splat(e_.sign_code[1]), codes_));
+  }
+
+ private:
+  // `result` but where another outcome is due.
+  HALFULP_INLINE I32 decided(I32 x, I32 result, I32 is_zero, I32 is_over, I32 sign, const Outcomes& outcomes) const {
+    const I32 magnitude = x & splat(kMagnitudeBits), is_nan = magnitude > splat(kInfinityBits);
+    if constexpr (C == Care::Overflow) result = select(is_over, splat(outcomes.overflow[0]) | sign, result);
+    if constexpr (C != Care::Everything) return select(is_nan, splat(outcomes.nan[0]), result);
+    const I32 negative = x < 0;
+    result = select(is_zero, pick(outcomes.zero, negative), result);
+    result = select(is_over, pick(outcomes.overflow, negative), result);
+    result = select(magnitude == splat(kInfinityBits), pick(outcomes.infinity, negative), result);
+    return select(is_nan, pick(outcomes.nan, negative), result);
+  }
+
+  Encoder e_;
+  Way way_;
+  Outcomes values_, codes_;
+  int sign_shift_;  // of a number's sign bit down to a code's
+};
+
+template <class Cast, class Result>
+HALFULP_INLINE void cast_vectors(const Cast& cast, const float* x, Result* y, size_t count) {
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) cast.cast(load<I32>(x + i), y + i);
+  if (i == count) return;
+  float in[kLanes] = {};
+  Result out[kLanes];
+  __builtin_memcpy(in, x + i, (count - i) * sizeof *x);
+  cast.cast(load<I32>(in), out);
+  __builtin_memcpy(y + i, out, (count - i) * sizeof *y);
+}
+
+template <class Way, Care C, class Result>
+[[gnu::noinline]] void vector_loop(const Encoder& e, const float* x, Result* y, size_t count) {
+  cast_vectors(VectorCast<Way, C>(e), x, y, count);
+}
+
+template <class Way, class Result>
+void choose_care(const Encoder& e, const float* x, Result* y, size_t count) {
+  switch (e.care) {
+    case Care::Nan: return vector_loop<Way, Care::Nan>(e, x, y, count);
+    case Care::Overflow: return vector_loop<Way, Care::Overflow>(e, x, y, count);
+    case Care::Everything: return vector_loop<Way, Care::Everything>(e, x, y, count);
+  }
+}
+
 template <class Result>
 void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
-  RandomRun random(job.site, job.encoder->random_bits);
-  with_rounding(job.rounding, [&]<Rounding R>() { loop<R>(*job.encoder, random, job.first_index, x, y, count); });
+  const Encoder& e = *job.encoder;
+  with_rounding(job.rounding, [&]<Rounding R>() {
+    if constexpr (!is_stochastic(R)) {
+      if (rounds_by_addition(e)) {
+        const FloatControl control(R);
+        return choose_care<ByAddition<R>>(e, x, y, count);
+      }
+      if (drops_the_same_bits(e)) return choose_care<ByDrop<R>>(e, x, y, count);
+    }
+    RandomRun random(job.site, e.random_bits);
+    loop<R>(e, random, job.first_index, x, y, count);
+  });
 }
 
 // binary64 to binary32, to odd: the exact value when it fits, otherwise the neighbour whose last bit is 1. Magnitudes

@@ -8,8 +8,16 @@
 
 namespace halfulp {
 
+/// What a cast must look after besides rounding; each value includes those before it.
+enum class Care {
+  Nan,         // magnitudes beyond limit, which is the largest number, become that; zeros and signs need nothing
+  Overflow,    // all that rounds beyond the largest number, infinities too, becomes one code with the number's sign
+  Everything,  // every field of the Encoder
+};
+
 /// The fast cast of binary32 numbers to one format under one projection. Pairs are indexed by the number's sign.
 struct Encoder {
+  Care care;
   int min_field;          // binary32 exponent field of the format's smallest normal
   int mantissa_bits;      // M of the format
   int random_bits;        // N of the stochastic modes
