@@ -79,6 +79,8 @@ constexpr std::array kPackings = {
     Packing{.name = "6bit_planes", .bits = 6, .placement = Placement::Planes, .source = kFp6Llm, .evidence = kRead},
 };
 
+constexpr size_t kPlaneTile = 64;  // rows and columns of an array of Planes come in multiples of it
+
 constexpr size_t kGroup = 8;  // codes that fill `bits` whole bytes whatever their width
 
 constexpr size_t divide_up(size_t size, size_t part) { return size / part + (size % part != 0); }
@@ -143,10 +145,11 @@ void pack_group(const uint8_t* codes, uint8_t* bytes) {
   std::memcpy(bytes, &x, w);
 }
 
+// The inverse; all 8 bytes can be read.
 template <int w, bool high_first>
 void unpack_group(const uint8_t* bytes, uint8_t* codes) {
-  uint64_t x = 0;
-  std::memcpy(&x, bytes, w);
+  uint64_t x;
+  std::memcpy(&x, bytes, sizeof x);
   if (high_first) x = __builtin_bswap64(x) >> (64 - 8 * w);
   x = spread<w>(x);
   if (high_first) x = __builtin_bswap64(x);
@@ -165,12 +168,16 @@ void pack_stream(const uint8_t* codes, size_t count, uint8_t* bytes) {
 
 template <int w, bool high_first>
 void unpack_stream(const uint8_t* bytes, uint8_t* codes, size_t count) {
-  const size_t groups = count / kGroup, rest = count % kGroup;
+  const size_t size = divide_up(count * w, 8);
+  // groups with 8 bytes ahead of them, then the others
+  const size_t groups = size < 8 ? 0 : std::min(count / kGroup, (size - 8) / w + 1);
   for (size_t i = 0; i < groups; ++i) unpack_group<w, high_first>(bytes + i * w, codes + i * kGroup);
-  uint8_t last_bytes[w] = {}, last_codes[kGroup];
-  std::copy_n(bytes + groups * w, divide_up(rest * w, 8), last_bytes);
-  unpack_group<w, high_first>(last_bytes, last_codes);
-  std::copy_n(last_codes, rest, codes + groups * kGroup);
+  for (size_t i = groups; i * kGroup < count; ++i) {
+    uint8_t last_bytes[8] = {}, last_codes[kGroup];
+    std::copy_n(bytes + i * w, std::min(size_t{w}, size - i * w), last_bytes);
+    unpack_group<w, high_first>(last_bytes, last_codes);
+    std::copy_n(last_codes, std::min(kGroup, count - i * kGroup), codes + i * kGroup);
+  }
 }
 
 // The two directions for one width and order.
@@ -205,63 +212,86 @@ void for_each_run(const Packing& packing, Extent extent, Visitor visit) {
 
 // --- planes
 
-// fp6_llm: a warp of 32 threads multiplies fragments of 16 x 16 weights, 4 one below the other before the next 16
-// columns. Of each, thread t has rows t/4 and t/4 + 8 and columns 2·(t mod 4), the one after, and both + 8: eight
-// codes. A code's bits are cut, highest first, into pieces of 1, 2 and 4 bits as its width has them, one plane each. A
-// 32-bit word of a plane holds as many pieces as it can of one thread's successive codes; words of the 32 threads
-// alternate. Within a word pieces are not in order but so that one mask gets four of them, two for each 16-bit half.
-constexpr size_t kPlaneTile = 64;
+// fp6_llm: a warp of 32 threads multiplies fragments of 16 x 16 weights; four of them, one below the other, make a
+// strip, and strips follow each other row-major. Of a fragment, thread t has rows t/4 and t/4 + 8 and columns
+// 2·(t mod 4), the next one, and both + 8: eight codes. A code's bits are cut, highest first, into pieces of 1, 2 and 4
+// bits as its width has them, one plane each. A 32-bit word of a plane holds pieces of one thread's successive codes;
+// words of the 32 threads alternate. Within a word pieces are so ordered that one mask gets four of them, two for each
+// of two registers.
+constexpr Extent kStrip = {64, 16};
 constexpr size_t kWarp = 32;
+constexpr size_t kCodesOfThread = kStrip.rows * kStrip.cols / kWarp;
 
-// Piece number i of a word, counted from the top, is that of code piece_order(i, …) of the word's codes.
-constexpr size_t piece_order(size_t i, size_t pieces) {
-  constexpr size_t kLane[] = {1, 3, 0, 2};
-  return i % (pieces / 4) * 4 + kLane[i / (pieces / 4)];
+// Which of a word's codes gives piece i, counted from the top.
+constexpr size_t code_of_piece(size_t i, size_t pieces) {
+  constexpr size_t lane[] = {1, 3, 0, 2};
+  return i % (pieces / 4) * 4 + lane[i / (pieces / 4)];
 }
 
-// The place in the array of thread t's code number n.
-size_t place_of_thread_code(Extent extent, size_t t, size_t n) {
-  const size_t fragment = n / 8, j = n % 8;
-  const size_t columns_of_fragments = extent.cols / 16;
-  const size_t row = (fragment / 4 / columns_of_fragments) * kPlaneTile + fragment % 4 * 16 + j / 2 % 2 * 8 + t / 4;
-  const size_t col = fragment / 4 % columns_of_fragments * 16 + j / 4 * 8 + t % 4 * 2 + j % 2;
-  return row * extent.cols + col;
+// Where thread t's code number n stands from the first code of the strip.
+constexpr size_t place_in_strip(size_t cols, size_t t, size_t n) {
+  const size_t row = n / 8 * 16 + n / 2 % 2 * 8 + t / 4;
+  const size_t col = n / 4 % 2 * 8 + t % 4 * 2 + n % 2;
+  return row * cols + col;
 }
 
-// Calls visit(place of the code, lowest of the piece's bits in it, width of the piece, byte offset of the word, shift
-// of the piece in it) for every piece of every code.
+// One 32-bit word: from the top, pieces of the codes at place[0], place[1], …, each `width` bits from bit `lowest_bit`.
+struct PlaneWord {
+  size_t byte;  // where it stands
+  const size_t* place;
+  int width, lowest_bit;
+  size_t pieces() const { return size_t(32 / width); }
+  // Of the piece in the word.
+  int shift(size_t piece) const { return 32 - width * int(piece + 1); }
+};
+
+// Calls visit(place of the strip's first code, word) for every word of every plane; word.place counts from the former.
 template <class Visitor>
-void for_each_piece(const Packing& packing, Extent extent, Visitor visit) {
-  const size_t codes_per_thread = extent.rows * extent.cols / kWarp;
-  size_t plane = 0;  // byte offset
-  int below = packing.bits;
+void for_each_plane_word(const Packing& packing, Extent extent, Visitor visit) {
+  std::array<size_t, kWarp * kCodesOfThread> places;
+  PlaneWord word{};
+  word.lowest_bit = packing.bits;
   for (const int width : {1, 2, 4}) {
     if ((packing.bits & width) == 0) continue;
-    below -= width;
-    const size_t pieces = size_t(32 / width);
-    for (size_t word = 0; word < codes_per_thread / pieces; ++word)
-      for (size_t t = 0; t < kWarp; ++t)
-        for (size_t i = 0; i < pieces; ++i) {
-          const size_t place = place_of_thread_code(extent, t, word * pieces + piece_order(i, pieces));
-          visit(place, below, width, plane + (word * kWarp + t) * 4, 32 - width * int(i + 1));
-        }
-    plane += extent.rows * extent.cols * size_t(width) / 8;
+    word.width = width;
+    word.lowest_bit -= width;
+    for (size_t t = 0; t < kWarp; ++t)
+      for (size_t i = 0; i < kCodesOfThread; ++i) {
+        const size_t first = i / word.pieces() * word.pieces();
+        const size_t n = first + code_of_piece(i - first, word.pieces());
+        places[t * kCodesOfThread + i] = place_in_strip(extent.cols, t, n);
+      }
+    for (size_t row = 0; row < extent.rows; row += kStrip.rows)
+      for (size_t col = 0; col < extent.cols; col += kStrip.cols)
+        for (size_t first = 0; first < kCodesOfThread; first += word.pieces())
+          for (size_t t = 0; t < kWarp; ++t) {
+            word.place = &places[t * kCodesOfThread + first];
+            visit(row * extent.cols + col, word);
+            word.byte += sizeof(uint32_t);
+          }
   }
 }
 
 void pack_planes(const Packing& packing, Extent extent, std::span<const uint8_t> codes, std::span<uint8_t> bytes) {
-  std::ranges::fill(bytes, uint8_t{0});
-  for_each_piece(packing, extent, [&](size_t place, int below, int width, size_t word, int shift) {
-    const uint32_t piece = uint32_t(codes[place]) >> below & ((1u << width) - 1);
-    bytes[word + size_t(shift / 8)] |= uint8_t(piece << shift % 8);
+  for_each_plane_word(packing, extent, [&](size_t strip, const PlaneWord& word) {
+    const uint32_t mask = (1u << word.width) - 1;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < word.pieces(); ++i) {
+      const uint32_t code = codes[strip + word.place[i]];
+      bits |= (code >> word.lowest_bit & mask) << word.shift(i);
+    }
+    std::memcpy(bytes.data() + word.byte, &bits, sizeof bits);
   });
 }
 
 void unpack_planes(const Packing& packing, Extent extent, std::span<const uint8_t> bytes, std::span<uint8_t> codes) {
   std::ranges::fill(codes, uint8_t{0});
-  for_each_piece(packing, extent, [&](size_t place, int below, int width, size_t word, int shift) {
-    const uint32_t piece = uint32_t(bytes[word + size_t(shift / 8)]) >> shift % 8 & ((1u << width) - 1);
-    codes[place] |= uint8_t(piece << below);
+  for_each_plane_word(packing, extent, [&](size_t strip, const PlaneWord& word) {
+    const uint32_t mask = (1u << word.width) - 1;
+    uint32_t bits;
+    std::memcpy(&bits, bytes.data() + word.byte, sizeof bits);
+    for (size_t i = 0; i < word.pieces(); ++i)
+      codes[strip + word.place[i]] |= uint8_t((bits >> word.shift(i) & mask) << word.lowest_bit);
   });
 }
 
@@ -279,6 +309,7 @@ constexpr size_t kScaleTileBytes = kScaleTile.rows * kScaleTile.cols;
 // Calls visit(place in the row-major array, byte offset, number of scales) for each run of scales.
 template <class Visitor>
 void for_each_scale_run(ScaleLayout layout, Extent extent, Visitor visit) {
+  if (extent.rows * extent.cols == 0) return;
   if (layout == ScaleLayout::RowMajor) return visit(size_t{0}, size_t{0}, extent.rows * extent.cols);
   const size_t tile_cols = divide_up(extent.cols, kScaleTile.cols);
   for (size_t row = 0; row < extent.rows; ++row) {
@@ -288,6 +319,14 @@ void for_each_scale_run(ScaleLayout layout, Extent extent, Visitor visit) {
       visit(row * extent.cols + col, first + col / kScaleTile.cols * kScaleTileBytes,
             std::min(kScaleTile.cols, extent.cols - col));
   }
+}
+
+// Most runs are a tile's width: a copy of fixed size needs no call.
+void copy_scales(const uint8_t* from, size_t count, uint8_t* to) {
+  if (count == kScaleTile.cols)
+    std::memcpy(to, from, kScaleTile.cols);
+  else
+    std::copy_n(from, count, to);
 }
 
 void require_fit(ScaleLayout layout, Extent extent, std::span<const uint8_t> scales, std::span<const uint8_t> bytes) {
@@ -364,14 +403,14 @@ void arrange_scales(ScaleLayout layout, Extent extent, uint8_t padding, std::spa
   require_fit(layout, extent, scales, bytes);
   std::ranges::fill(bytes, padding);
   for_each_scale_run(layout, extent, [&](size_t place, size_t offset, size_t count) {
-    std::copy_n(scales.begin() + place, count, bytes.begin() + offset);
+    copy_scales(&scales[place], count, &bytes[offset]);
   });
 }
 
 void restore_scales(ScaleLayout layout, Extent extent, std::span<const uint8_t> bytes, std::span<uint8_t> scales) {
   require_fit(layout, extent, scales, bytes);
   for_each_scale_run(layout, extent, [&](size_t place, size_t offset, size_t count) {
-    std::copy_n(bytes.begin() + offset, count, scales.begin() + place);
+    copy_scales(&bytes[offset], count, &scales[place]);
   });
 }
 
