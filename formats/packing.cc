@@ -18,7 +18,7 @@ static_assert(std::endian::native == std::endian::little);
 
 constexpr std::string_view kStream = "CUTLASS subbyte_reference: code i at bit i times its width";
 constexpr std::string_view kTensorMap = "CUDA 13.0 cuda.h, CUtensorMapDataType";
-constexpr std::string_view kFp6Llm = "fp6_llm weight_prepacking.h (arXiv 2401.14112)";
+constexpr std::string_view kFp6Llm = "fp6_llm weight_prepacking.h";
 constexpr std::string_view kRead = "source read";
 constexpr std::string_view kPeer = "source read; CUDA's host types agree";
 
