@@ -57,10 +57,9 @@ Fixed to_fixed(const Real& x) {
   return {x.significand >> -shift, x.sticky || x.significand << (64 + shift) != 0};
 }
 
+// Not less than 2^-64, or zero.
 Real to_real(bool negative, const Fixed& x) {
-  if (x.steps == 0 && !x.sticky) return {};
-  if (x.steps == 0)
-    return {.kind = Real::Kind::Finite, .negative = negative, .exponent = -65, .significand = 1ull << 63};
+  if (x.steps == 0) return {};
   const uint64_t high = uint64_t(x.steps >> 64);
   const int leading = high != 0 ? std::countl_zero(high) : 64 + std::countl_zero(uint64_t(x.steps));
   const Uint128 aligned = x.steps << leading;
@@ -71,7 +70,8 @@ Real to_real(bool negative, const Fixed& x) {
           .significand = uint64_t(aligned >> 64)};
 }
 
-// x + zero for a zero >= 0 with at most one bit after the point, as exactly as any rounding to whole numbers needs.
+// x + zero for a zero >= 0 with at most one bit after the point, as exactly as any rounding to whole numbers needs. x
+// is a quotient of binary32 numbers: one that is not -zero differs from it by more than 2^-25.
 Real plus(const Real& x, float zero) {
   const bool is_number = x.kind == Real::Kind::Zero || x.kind == Real::Kind::Finite;
   if (zero == 0 || !is_number || x.exponent >= kWholeBits) return x;

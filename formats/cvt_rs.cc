@@ -80,7 +80,7 @@ uint32_t CvtRs::code(float x, int operand, uint32_t rbits) const {
   projection.policies.overflow = satfinite_ ? Overflow::Saturate : Overflow::ToInfinity;
   uint32_t random = rbits >> form_.lowest_random[size_t(operand)] & uint32_t((uint64_t{1} << form_.random_bits) - 1);
   if (alignment_ == RandomAlignment::Lowest && std::isfinite(x) && x != 0) {
-    // above 32 discarded bits, of which the number fills 24 at most, 16 random ones cannot make a carry
+    // above 32 discarded bits, of which the number fills 24 at most, 32 random ones cannot make a carry
     const int discarded = std::max(discarded_bits(format_, x), form_.random_bits);
     projection.random_bits = std::min(discarded, kMaxRandomBits);
     if (discarded > kMaxRandomBits) random = 0;

@@ -343,6 +343,41 @@ TEST(Affine, binary32_arithmetic_rounds_sums_like_exact_arithmetic_where_they_ar
   });
 }
 
+TEST(Affine, exact_sums_with_the_zero_lose_nothing) {
+  // far below one unit of the sum, a number still decides where a directed rounding goes and on which side of a tie it
+  // is
+  for_each_format([](AffineFormat format) {
+    format.arithmetic = AffineArithmetic::Exact;
+    for (const Rounding rounding : {Rounding::TiesToEven, Rounding::TowardZero, Rounding::AwayFromZero,
+                                    Rounding::TowardPositive, Rounding::StochasticC}) {
+      format.rounding = rounding;
+      format.random_bits = is_stochastic(rounding) ? 32 : 0;
+      const AffineQuantizer quantizer(format);
+      for (const float scale : {1.0f, 3.0f, 0x1.000002p-3f}) {
+        const AffineGrid grid{.scale = scale, .zero = quantizer.grid(Floats{-1, 2}).zero};
+        Floats x = {-0.0f};
+        for (int k = 0; k < 149; k += 1 + k / 16)
+          for (const float sign : {1.0f, -1.0f}) {
+            x.push_back(sign * std::ldexp(scale, -k));
+            x.push_back(sign * (scale / 2 + std::ldexp(scale, -k)));
+            x.push_back(sign * std::ldexp(1.0f, -k));
+          }
+        std::vector<int32_t> codes(x.size());
+        quantizer.encode(grid, x, codes);
+        const double fraction = grid.zero - std::floor(grid.zero);
+        const bool before = format.zero_order == ZeroOrder::BeforeRounding;
+        for (size_t i = 0; i < x.size(); ++i) {
+          const Rational sum = Rational(double(x[i])) / double(scale) + (before ? double(grid.zero) : fraction);
+          const double whole = round_to_whole(rounding, format.random_bits, random_of(format, {}, i), sum);
+          const double code = whole + (before ? 0 : std::floor(grid.zero));
+          ASSERT_EQ(codes[i], std::clamp(code, double(quantizer.min_code()), double(quantizer.max_code())))
+              << describe(format, x[i]) << " with scale " << scale;
+        }
+      }
+    }
+  });
+}
+
 AffineFormat make(std::string_view scheme, int bits, AffineArithmetic arithmetic = AffineArithmetic::Binary32) {
   return {.scheme = find_affine_scheme(scheme), .bits = bits, .arithmetic = arithmetic};
 }
@@ -395,8 +430,9 @@ const Floats kNearMiddle = {0x1p40f + 0x1p32f - 0x1p24f - 0x1p17f, -(1 - 0x1p-20
 
 TEST(Affine, extremes_of_binary32) {
   for_each_format([](AffineFormat format) {
-    for (const Floats& x : {Floats{kLargest, -kLargest, 1}, Floats{kSmallest, -kSmallest, 0}, Floats{kSmallest},
-                            Floats{0x1p-126f, -0x1p-149f}, Floats{kLargest, kSmallest}, kNearMiddle}) {
+    for (const Floats& x :
+         {Floats{kLargest, -kLargest, 1}, Floats{kSmallest, -kSmallest, 0}, Floats{kSmallest},
+          Floats{0x1p-126f, -0x1p-149f}, Floats{kLargest, kSmallest}, Floats{-22 * kSmallest}, kNearMiddle}) {
       format.arithmetic = AffineArithmetic::Exact;
       expect_result(format, x, exact_result(format, x, {}));
     }

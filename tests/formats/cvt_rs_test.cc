@@ -170,6 +170,16 @@ TEST(CvtRs, lowest_alignment_of_subnormals_counts_in_units_of_the_source) {
   }
 }
 
+TEST(CvtRs, lowest_alignment_far_below_the_format_never_carries) {
+  const CvtRsForm wide{"e4m3x1", "e4m3fn", 1, 8, 32, {0}, false, "", ""};
+  const CvtRs convert(wide, true, RandomAlignment::Lowest);
+  // 44 bits are discarded of 2^-30, 33 of 2^-19 and 32 of 2^-18
+  for (const int exponent : {-30, -19}) EXPECT_EQ(convert.code(std::ldexp(1.0f, exponent), 0, 0xffffffff), 0u);
+  EXPECT_EQ(convert.code(0x1p-18f, 0, 0xffffffff), 1u);
+  EXPECT_EQ(convert.code(0x1p-18f, 0, 0xff7fffff), 0u);
+  EXPECT_EQ(convert.code(0x1p-18f, 0, 0xff800000), 1u);
+}
+
 TEST(CvtRs, share_of_results_rounded_up_is_nu_cut_to_the_random_bits) {
   for (const char* name : {"e2m1x4", "e4m3x4"}) {
     const CvtRsForm& form = find_cvt_rs_form(name);
