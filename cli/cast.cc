@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/policy_arguments.h"
 #include "cli/rounding_arguments.h"
 #include "cli/streams.h"
 #include "cli/verbs.h"
@@ -19,23 +20,14 @@ namespace {
 struct CastArguments {
   std::optional<Format> format;
   RoundingArguments rounding;
-  Profile profile = Profile::Ocp;
-  std::optional<Overflow> overflow;
-  std::optional<NanPolicy> nan;
-  std::optional<ZeroPolicy> zero;
-  std::optional<NegativePolicy> negative;
+  PolicyArguments policies;
   Source source = Source::Binary64;
   bool binary = false;
   TableStyle style = TableStyle::Aligned;
   std::vector<std::string> values;
 
   Projection projection() const {
-    Policies chosen = policies(profile, source);
-    chosen.overflow = overflow.value_or(chosen.overflow);
-    chosen.nan = nan.value_or(chosen.nan);
-    chosen.zero = zero.value_or(chosen.zero);
-    chosen.negative = negative.value_or(chosen.negative);
-    return {.rounding = rounding.rounding, .random_bits = rounding.bits(), .policies = chosen};
+    return {.rounding = rounding.rounding, .random_bits = rounding.bits(), .policies = policies.chosen(source)};
   }
 };
 
@@ -134,11 +126,7 @@ int run_cast(Arguments& arguments) {
   CastArguments given;
   arguments.option("--format NAME", given.format, "Target: see `halfulp formats`", Need::Required);
   given.rounding.declare(arguments, true);
-  arguments.option("--profile NAME", given.profile, "Policies of one definition or implementation");
-  arguments.option("--overflow NAME", given.overflow, "Policy instead of the profile's for numbers beyond the largest");
-  arguments.option("--nan NAME", given.nan, "Policy instead of the profile's for NaN");
-  arguments.option("--zero NAME", given.zero, "Policy instead of the profile's for the sign of zero");
-  arguments.option("--negative NAME", given.negative, "Policy instead of the profile's where codes have no sign");
+  given.policies.declare(arguments);
   arguments.option("--from NAME", given.source, "What a number is read as, to nearest, before the cast");
   arguments.flag("--binary", given.binary,
                  "Standard input is raw little-endian f32 or f64 (--from), output raw codes of 1, 2 or 4 bytes");

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "cli/facts.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
 
@@ -57,12 +58,6 @@ void print_catalogue(TableStyle style) {
   table.finish();
 }
 
-void print_format(TableStyle style, const Format& format) {
-  std::vector<Field> fields;
-  for (const Fact& fact : facts()) fields.push_back({fact.column.name, fact.of(format)});
-  print_record(style, fields);
-}
-
 // `count` bits of a code from bit `low` up, in binary; nothing where the format has no such field.
 Cell bit_field(uint32_t code, int low, int count) {
   if (count == 0) return {};
@@ -84,6 +79,12 @@ void print_codes(TableStyle style, const Format& f) {
 
 }  // namespace
 
+std::vector<Field> format_facts(const Format& format) {
+  std::vector<Field> fields;
+  for (const Fact& fact : facts()) fields.push_back({fact.column.name, fact.of(format)});
+  return fields;
+}
+
 int run_formats(Arguments& arguments) {
   std::optional<Format> format;
   bool codes = false;
@@ -99,7 +100,7 @@ int run_formats(Arguments& arguments) {
   } else if (codes) {
     print_codes(style, *format);
   } else {
-    print_format(style, *format);
+    print_record(style, format_facts(*format));
   }
   return 0;
 }
