@@ -26,13 +26,13 @@ void sort_and_keep_one_of_each(std::vector<T>& list) {
   list.erase(std::unique(list.begin(), list.end()), list.end());
 }
 
-// Ascending magnitudes of a format's numbers with 0 and what would follow the largest.
+// Ascending magnitudes of a format's numbers with 0 and what would follow the largest of either sign.
 std::vector<double> landmark_magnitudes(const Format& format) {
-  std::vector<double> all = {0};
+  std::vector<double> all = {0, magnitude(format, format.max_index(false) + 1),
+                             magnitude(format, format.max_index(true) + 1)};
   for (const uint32_t code : landmark_codes(format))
     if (const double value = decode(format, code); std::isfinite(value)) all.push_back(std::fabs(value));
   sort_and_keep_one_of_each(all);
-  all.push_back(all.back() + (all.back() - all[all.size() - 2]));
   return all;
 }
 

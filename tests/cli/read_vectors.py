@@ -217,6 +217,13 @@ def encode_f32(format, how, bits, random=0):
     return encode_fraction(format, how, Fraction(f32(rest)), negative, random)
 
 
+def expect_changes_side_by_side(what, cases):
+    """Every change of the code is shown at two neighbours of binary32. Cases are bits and code in order of the bits."""
+    for (low, before), (high, after) in zip(cases, cases[1:]):
+        alike = before == after or high & ~F32_SIGN == 0 or high & ~F32_SIGN > F32_INFINITY
+        expect(alike or high == low + 1, what, f"has a change of code from {low:08x} to {high:08x}, not side by side")
+
+
 def check_decode(facts, columns, rows):
     format = Format(facts)
     expect(columns == ["code", "value", "class"], columns)
@@ -256,13 +263,14 @@ def check_cast(facts, columns, rows):
         want = encode_f32(format, facts, bits, random)
         expect(code == want, row, "code should be", format_code(format, want))
         expect(same_value(value, format.decode(code)), row, "value is", format.decode(code))
-        seen.setdefault(random, set()).add(bits)
+        seen.setdefault(random, []).append((bits, code))
         order.append((random, bits))
     expect(order == sorted(set(order)), "rows are out of order")
     if facts.get("limit"):
         return
-    for random, inputs in seen.items():
-        missing = wanted_inputs(format) - inputs
+    for random, cases in seen.items():
+        expect_changes_side_by_side(f"random {random}", cases)
+        missing = wanted_inputs(format) - {bits for bits, _ in cases}
         expect(not missing, "random", random, "lacks inputs", sorted(f"{bits:08x}" for bits in missing)[:5])
     if stochastic:
         n = int(facts["random_bits"])
@@ -337,10 +345,7 @@ def check_scale(facts, columns, rows):
     if facts.get("limit"):
         return
     for (rule, _), cases in codes.items():
-        # every change of the code is shown at two numbers side by side
-        for (low, before), (high, after) in zip(cases, cases[1:]):
-            finite = high < F32_INFINITY
-            expect(not finite or before == after or high == low + 1, rule, "from", hex(low), "to", hex(high))
+        expect_changes_side_by_side(rule, cases)
     rules = {rule for rule, _ in codes}
     if block.scale.name == "e8m0":
         expect(rules == {"floor", "ceil", "even", "rceil", "nearest"}, rules)
