@@ -144,6 +144,17 @@ TEST(Vectors, lines_are_the_source_the_columns_and_a_row_per_case) {
   EXPECT_EQ(lines[129], "7f nan nan");
 }
 
+TEST(Vectors, the_readme_names_the_columns) {
+  const std::string readme = read_file(std::string(HALFULP_SOURCE_DIR) + "/README.md");
+  for (const Strings& arguments :
+       {Strings{"--kind", "decode", "--format", "e2m1"}, Strings{"--format", "e2m1"},
+        Strings{"--format", "e2m1", "--rounding", "stochastic_a", "--random-bits", "2"},
+        Strings{"--kind", "scale", "--block", "nvfp4"}, Strings{"--kind", "block", "--block", "nvfp4"}}) {
+    const std::string columns = lines_of(output_of(vectors(arguments))).at(1);
+    EXPECT_NE(readme.find('`' + columns + '`'), std::string::npos) << columns;
+  }
+}
+
 TEST(Vectors, a_file_and_the_standard_output_hold_the_same_every_time) {
   const ScratchFolder scratch;
   for (const Strings& arguments :
