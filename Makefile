@@ -3,14 +3,16 @@
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 JOBS := $(shell nproc)
 STUDY ?= studies/first_look.toml
+FUZZ_SECONDS ?= 60
 STORE ?= results/$(basename $(notdir $(STUDY))).db
 
-.PHONY: help setup build data sweep test exhaustive bench lint clean
+.PHONY: help setup build data sweep test exhaustive fuzz bench lint clean
 
 help:
 	@echo "make sweep        run STUDY ($(STUDY)) into STORE ($(STORE)) and print the ranking"
 	@echo "make test         build and run the tests"
 	@echo "make exhaustive   the tests over all 2^32 floats (hours)"
+	@echo "make fuzz         feed arbitrary bytes to everything that reads text or files, FUZZ_SECONDS ($(FUZZ_SECONDS)) in all"
 	@echo "make bench        measure speed against peers and physical limits"
 	@echo "make lint         check formatting and run clang-tidy"
 	@echo "make build, data, setup: the steps of these"
@@ -46,6 +48,11 @@ test: setup build/release/build.ninja data
 exhaustive: setup build/release/build.ninja
 	cmake --build --preset release
 	ctest --preset exhaustive --progress
+
+fuzz: setup
+	cmake --preset fuzz
+	cmake --build --preset fuzz
+	tools/fuzz $(FUZZ_SECONDS)
 
 bench: setup build/release/build.ninja
 	cmake --build --preset release

@@ -108,6 +108,8 @@ void Arguments::require_known_words() const {
       throw std::invalid_argument(fmt::format("{} is missing; --help shows an example", name));
 }
 
+bool Arguments::has(std::string_view option) const { return app_->count(std::string(option)) > 0; }
+
 Format parse_format_argument(std::string_view text) {
   try {
     return parse_format(text);

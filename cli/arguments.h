@@ -58,6 +58,8 @@ class Arguments {
 
   /// Fills the targets. Throws HelpWanted, and std::invalid_argument for whatever does not fit.
   void parse();
+  /// Whether the words hold that option; after parse.
+  bool has(std::string_view option) const;
 
  private:
   using Setter = std::function<void(const std::string&)>;

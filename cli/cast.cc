@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/policy_arguments.h"
 #include "cli/rounding_arguments.h"
 #include "cli/streams.h"
 #include "cli/verbs.h"
@@ -20,14 +21,7 @@ namespace {
 struct CastArguments {
   std::optional<Format> format;
   RoundingArguments rounding;
-  Profile profile = Profile::Ocp;
-  std::optional<Overflow> overflow;
-  std::optional<NanPolicy> nan;
-  std::optional<ZeroPolicy> zero;
-  std::optional<NegativePolicy> negative;
-  std::optional<MissingInfinity> missing_infinity;
-  std::optional<MissingZero> missing_zero;
-  std::optional<OverflowTest> overflow_test;
+  PolicyArguments policies;
   Source source = Source::Binary64;
   bool binary = false;
   TableStyle style = TableStyle::Aligned;
@@ -36,16 +30,8 @@ struct CastArguments {
 
 // The profile's cast, changed by what is given besides. Settles the rounding.
 ProfileCast chosen_cast(CastArguments& given) {
-  ProfileCast cast = profile_cast(given.profile, *given.format, given.source);
+  ProfileCast cast = given.policies.cast(*given.format, given.source);
   given.rounding.check(cast.projection.rounding);
-  Policies& policies = cast.projection.policies;
-  policies.overflow = given.overflow.value_or(policies.overflow);
-  policies.nan = given.nan.value_or(policies.nan);
-  policies.zero = given.zero.value_or(policies.zero);
-  policies.negative = given.negative.value_or(policies.negative);
-  policies.missing_infinity = given.missing_infinity.value_or(policies.missing_infinity);
-  policies.missing_zero = given.missing_zero.value_or(policies.missing_zero);
-  policies.overflow_test = given.overflow_test.value_or(policies.overflow_test);
   cast.projection.rounding = given.rounding.rounding;
   cast.projection.random_bits = given.rounding.bits();
   return cast;
@@ -123,8 +109,8 @@ void cast_records(const RandomSite& seeded, EncodeRun encode_run) {
 // The code of record `index`, where the profile has one.
 uint32_t require_code(const CastArguments& given, std::optional<uint32_t> code, double x, uint64_t index) {
   if (!code)
-    throw std::invalid_argument(
-        fmt::format("standard input, number {}: {} has no code in profile {}", index + 1, x, name(given.profile)));
+    throw std::invalid_argument(fmt::format("standard input, number {}: {} has no code in profile {}", index + 1, x,
+                                            name(given.policies.profile)));
   return *code;
 }
 
@@ -159,17 +145,7 @@ int run_cast(Arguments& arguments) {
   CastArguments given;
   arguments.option("--format NAME", given.format, "Target: see `halfulp formats`", Need::Required);
   given.rounding.declare(arguments, true);
-  arguments.option("--profile NAME", given.profile, "Rounding and policies of one definition or implementation");
-  arguments.option("--overflow NAME", given.overflow, "Policy instead of the profile's for numbers beyond the largest");
-  arguments.option("--nan NAME", given.nan, "Policy instead of the profile's for NaN");
-  arguments.option("--zero NAME", given.zero, "Policy instead of the profile's for the sign of zero");
-  arguments.option("--negative NAME", given.negative, "Policy instead of the profile's where codes have no sign");
-  arguments.option("--missing-infinity NAME", given.missing_infinity,
-                   "Policy instead of the profile's for infinity where a format has none");
-  arguments.option("--missing-zero NAME", given.missing_zero,
-                   "Policy instead of the profile's for zero where a format has none");
-  arguments.option("--overflow-test NAME", given.overflow_test,
-                   "Which number is compared with the largest, instead of the profile's");
+  given.policies.declare(arguments);
   arguments.option("--from NAME", given.source, "What a number is read as, to nearest, before the cast");
   arguments.flag("--binary", given.binary,
                  "Standard input is raw little-endian f32 or f64 (--from), output raw codes of 1, 2 or 4 bytes");

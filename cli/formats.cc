@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "cli/facts.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
 
@@ -78,12 +79,6 @@ void print_catalogue(TableStyle style) {
   table.finish();
 }
 
-void print_format(TableStyle style, const Format& format) {
-  std::vector<Field> fields;
-  for (const Fact& fact : facts()) fields.push_back({fact.column.name, fact.of(format)});
-  print_record(style, fields);
-}
-
 void print_patterns(TableStyle style) {
   Table table(style, {{"pattern"}, {"meaning"}});
   for (const FormatPattern& pattern : kFormatPatterns) table.add({text(pattern.text), text(pattern.meaning)});
@@ -116,6 +111,12 @@ void print_codes(TableStyle style, const Format& f) {
 
 }  // namespace
 
+std::vector<Field> format_facts(const Format& format) {
+  std::vector<Field> fields;
+  for (const Fact& fact : facts()) fields.push_back({fact.column.name, fact.of(format)});
+  return fields;
+}
+
 int run_formats(Arguments& arguments) {
   std::optional<Format> format;
   bool codes = false, patterns = false;
@@ -136,7 +137,7 @@ int run_formats(Arguments& arguments) {
   } else if (codes) {
     print_codes(style, *format);
   } else {
-    print_format(style, *format);
+    print_record(style, format_facts(*format));
   }
   return 0;
 }

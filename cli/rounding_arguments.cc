@@ -15,6 +15,17 @@ void RoundingArguments::declare(Arguments& arguments, bool takes_numbers) {
     arguments.option("--random R0,R1,...", random, "Stochastic rounding: the random numbers themselves, one per VALUE");
 }
 
+void check_random_bits(Rounding rounding, std::optional<int> random_bits) {
+  const std::string mode(name(rounding));
+  if (!is_stochastic(rounding) && random_bits)
+    throw std::invalid_argument(fmt::format("--random-bits: only with a stochastic --rounding, not with {}", mode));
+  if (!is_stochastic(rounding)) return;
+  if (!random_bits)
+    throw std::invalid_argument(fmt::format("--random-bits is missing: {} takes 1 to 32 of them", mode));
+  if (*random_bits < 1 || *random_bits > kMaxRandomBits)
+    throw std::invalid_argument(fmt::format("--random-bits: {} takes 1 to 32 of them, not {}", mode, *random_bits));
+}
+
 void RoundingArguments::check(Rounding otherwise) {
   rounding = given.value_or(otherwise);
   const std::string mode(name(rounding));
@@ -24,10 +35,7 @@ void RoundingArguments::check(Rounding otherwise) {
           fmt::format("--random-bits, --random, --seed: only with a stochastic --rounding, not with {}", mode));
     return;
   }
-  if (!random_bits)
-    throw std::invalid_argument(fmt::format("--random-bits is missing: {} takes 1 to 32 of them", mode));
-  if (*random_bits < 1 || *random_bits > kMaxRandomBits)
-    throw std::invalid_argument(fmt::format("--random-bits: {} takes 1 to 32 of them, not {}", mode, *random_bits));
+  check_random_bits(rounding, random_bits);
   if (!seed && !random)
     throw std::invalid_argument(fmt::format("--rounding {}: its random bits are missing; give --seed S", mode));
   if (seed && random) throw std::invalid_argument("--random, --seed: only one of them");

@@ -10,6 +10,9 @@
 
 namespace halfulp::cli {
 
+/// Throws std::invalid_argument where a rounding is not one that takes that number of random bits.
+void check_random_bits(Rounding rounding, std::optional<int> random_bits);
+
 struct RoundingArguments {
   std::optional<Rounding> given;
   Rounding rounding = Rounding::TiesToEven;  // what holds, after check

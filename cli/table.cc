@@ -129,13 +129,14 @@ void Table::print_line(const std::vector<std::string>& cells) {
   write_output(line + "\n");
 }
 
+std::string spelled(const Cell& cell) { return std::visit(AsAligned(), cell); }
+
 void print_record(TableStyle style, const std::vector<Field>& fields) {
   if (style == TableStyle::Aligned) {
     size_t width = 0;
     for (const Field& field : fields) width = std::max(width, field.name.size());
     std::string text;
-    for (const Field& field : fields)
-      text += fmt::format("{:<{}}  {}\n", field.name, width, std::visit(AsAligned(), field.value));
+    for (const Field& field : fields) text += fmt::format("{:<{}}  {}\n", field.name, width, spelled(field.value));
     return write_output(text);
   }
   std::vector<Column> columns;

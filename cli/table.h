@@ -50,6 +50,9 @@ struct Field {
   Cell value;
 };
 
+/// As a cell of a table: without line ends where the texts in it have none.
+std::string spelled(const Cell& cell);
+
 /// Prints the facts about one thing: aligned a line each, as a JSON object, as CSV with a header and one row.
 void print_record(TableStyle style, const std::vector<Field>& fields);
 

@@ -17,6 +17,7 @@ int run_blocks(Arguments& arguments);
 int run_cast(Arguments& arguments);
 int run_decode(Arguments& arguments);
 int run_quantize(Arguments& arguments);
+int run_vectors(Arguments& arguments);
 int run_recipes(Arguments& arguments);
 int run_tasks(Arguments& arguments);
 int run_sweep(Arguments& arguments);
@@ -55,6 +56,14 @@ inline constexpr Verb kVerbs[] = {
      "halfulp quantize --block nvfp4 in.npy out.npy\n"
      "halfulp quantize --block mxfp4 --scale-rule floor in.npy out.npy --codes codes.npy --scales scales.npy",
      run_quantize},
+    {"vectors",
+     "Write conformance vectors: inputs with their codes and values, as plain text for tests of other programs",
+     "halfulp vectors --format e4m3fn\n"
+     "halfulp vectors --format e2m1 --rounding stochastic_b --random-bits 4 --profile cuda e2m1.txt\n"
+     "halfulp vectors --kind decode --format e5m2 --limit 20\n"
+     "halfulp vectors --kind scale --block mxfp8_e4m3\n"
+     "halfulp vectors --kind block --block nvfp4 --shape 16x16",
+     run_vectors},
     {"recipes", "List the training recipes, or show one as settings for a study",
      "halfulp recipes\n"
      "halfulp recipes nvfp4-nvidia",

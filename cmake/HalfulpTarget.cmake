@@ -7,6 +7,7 @@ target_compile_options(halfulp_flags INTERFACE
   -Wno-missing-field-initializers  # fields left out of a designated initializer have their defaults
   -ffp-contract=off        # a fused multiply-add rounds once where the source rounds twice
   -fno-math-errno
+  $<$<BOOL:${HALFULP_FUZZ}>:-fsanitize=fuzzer-no-link>
   $<$<BOOL:${HALFULP_SANITIZE}>:-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer>)
 target_link_options(halfulp_flags INTERFACE
   $<$<BOOL:${HALFULP_SANITIZE}>:-fsanitize=address,undefined>)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "formats/codec.h"
+#include "formats/profile.h"
 #include "formats/rounding.h"
 
 namespace halfulp {

@@ -28,13 +28,13 @@ std::vector<std::string> examples_of(const std::string& verb) {
 
 TEST(Command, help_lists_the_verbs) {
   const std::vector<std::string> verbs = listed_verbs();
-  for (const char* verb : {"formats", "blocks", "cast", "decode", "quantize"})
+  for (const char* verb : {"formats", "blocks", "cast", "decode", "quantize", "vectors"})
     EXPECT_EQ(std::ranges::count(verbs, verb), 1) << verb;
   EXPECT_EQ(output_of({"-h"}), output_of({"--help"}));
 }
 
 TEST(Command, every_format_verb_has_examples_that_run) {
-  for (const std::string verb : {"formats", "blocks", "cast", "decode", "quantize"}) {
+  for (const std::string verb : {"formats", "blocks", "cast", "decode", "quantize", "vectors"}) {
     const std::vector<std::string> examples = examples_of(verb);
     EXPECT_FALSE(examples.empty()) << verb;
     for (const std::string& example : examples) {

@@ -1,0 +1,50 @@
+// Files that claim to be .npy arrays: what is taken holds as many values as its shape says, and its bytes.
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <functional>
+#include <numeric>
+#include <span>
+
+#include "cli/npy.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace halfulp::fuzz {
+namespace {
+
+// A file in memory, which has a path like any other.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::span<const unsigned char> bytes) : file_(memfd_create("fuzz", MFD_CLOEXEC)) {
+    require(file_ != -1 && write(file_, bytes.data(), bytes.size()) == ssize_t(bytes.size()), "memory holds a file");
+  }
+  ~MemoryFile() { close(file_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  std::string path() const { return "/proc/self/fd/" + std::to_string(file_); }
+
+ private:
+  int file_;
+};
+
+void check(std::span<const unsigned char> bytes) {
+  const MemoryFile file(bytes);
+  const cli::FloatArray array = cli::read_npy(file.path());
+  const size_t count = std::accumulate(array.shape.begin(), array.shape.end(), size_t{1}, std::multiplies());
+  require(array.values.size() == count, "as many values as the shape has");
+  const std::span<const unsigned char> data = bytes.last(count * sizeof(float));
+  require(count == 0 || std::memcmp(data.data(), array.values.data(), data.size()) == 0,
+          "the values are the file's end");
+}
+
+}  // namespace
+}  // namespace halfulp::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
+  using namespace halfulp::fuzz;
+  use_or_turn_down([&] { check({data, size}); });
+  return 0;
+}
