@@ -156,6 +156,13 @@ uint32_t wrap(const Format& format, const Projection& projection, Real x, uint32
   return uint32_t(x.negative ? 0 - index : index) & uint32_t((uint64_t{1} << format.bits()) - 1);
 }
 
+// Whether a number at `at` that rounds to `index` is beyond the largest.
+bool overflows(const Format& format, const Policies& policies, const Place& at, uint64_t index, bool negative) {
+  const bool is_tested_early = policies.overflow_test == OverflowTest::BeforeRounding;
+  const uint64_t tested = !is_tested_early ? index : inexact(at) ? at.next : at.index;
+  return tested > format.max_index(negative);
+}
+
 uint32_t encode_finite(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
   const Policies& policies = projection.policies;
   if (policies.missing_zero == MissingZero::NanBelow && rounds_below_smallest(format, projection, x, random))
@@ -164,9 +171,7 @@ uint32_t encode_finite(const Format& format, const Projection& projection, const
   const uint64_t index = round_up_or_down(projection, at, x.negative, random);
 
   // What the range does not hold is for the overflow policy.
-  const bool is_tested_early = policies.overflow_test == OverflowTest::BeforeRounding;
-  const uint64_t tested = !is_tested_early ? index : inexact(at) ? at.next : at.index;
-  if (tested > format.max_index(x.negative)) {
+  if (overflows(format, policies, at, index, x.negative)) {
     const bool finite = saturates(policies) || stays_finite(format, projection.rounding, x.negative);
     return finite ? largest(format, x.negative) : infinity(format, policies, x.negative);
   }
@@ -188,8 +193,11 @@ uint32_t encode_below_range(const Format& format, const Projection& projection, 
 
 }  // namespace
 
-uint64_t rounded_index(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
-  return round_up_or_down(projection, place(format, x), x.negative, random);
+bool overflows_to_infinity(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
+  const bool is_finite = saturates(projection.policies) || stays_finite(format, projection.rounding, x.negative);
+  const Place at = place(format, x);
+  return !is_finite &&
+         overflows(format, projection.policies, at, round_up_or_down(projection, at, x.negative, random), x.negative);
 }
 
 Real Real::of(double x) {
