@@ -6,7 +6,7 @@ STUDY ?= studies/first_look.toml
 FUZZ_SECONDS ?= 60
 STORE ?= results/$(basename $(notdir $(STUDY))).db
 
-.PHONY: help setup build data sweep test exhaustive fuzz bench lint clean
+.PHONY: help setup packages build data sweep test exhaustive fuzz bench lint clean
 
 help:
 	@echo "make sweep        run STUDY ($(STUDY)) into STORE ($(STORE)) and print the ranking"
@@ -17,8 +17,15 @@ help:
 	@echo "make lint         check formatting and run clang-tidy"
 	@echo "make build, data, setup: the steps of these"
 
-# Debian packages from packages.txt, those missing only.
-setup:
+# Debian packages from packages.txt, those missing only, and what tests take from PyPI. Without PyPI those tests skip.
+setup: packages
+	@cmp -s tests/requirements.txt build/venv/requirements.txt || { \
+	  echo "installing: tests/requirements.txt into build/venv" && python3 -m venv --clear build/venv && \
+	  build/venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt && \
+	  cp tests/requirements.txt build/venv; } || \
+	echo "build/venv is not complete; the tests against Python packages will be skipped"
+
+packages:
 	@missing=$$(sed 's/#.*//' packages.txt | xargs -n1 | while read -r package; do \
 	    dpkg-query -W -f '$${Status}' "$$package" 2>/dev/null | grep -q '^install ok installed$$' || echo "$$package"; \
 	  done); \

@@ -15,6 +15,7 @@ namespace halfulp::cli {
 int run_formats(Arguments& arguments);
 int run_blocks(Arguments& arguments);
 int run_cast(Arguments& arguments);
+int run_explain(Arguments& arguments);
 int run_decode(Arguments& arguments);
 int run_quantize(Arguments& arguments);
 int run_vectors(Arguments& arguments);
@@ -48,6 +49,11 @@ inline constexpr Verb kVerbs[] = {
      "halfulp cast --format e2m1 --rounding stochastic_a --random-bits 8 --seed 1 0.3 0.3 -0.3\n"
      "printf '1.5\\n-inf\\n' | halfulp cast --format e5m2 --profile cuda --json",
      run_cast},
+    {"explain", "One number in one format: its neighbours, the code that each rounding gives it (overflow and NaN as in ocp), and that of each profile",
+     "halfulp explain 465 --format e4m3fn\n"
+     "halfulp explain nan --format e2m1\n"
+     "halfulp explain 0.3 --format e2m1 --random-bits 8 --csv",
+     run_explain},
     {"decode", "Codes to numbers, exactly",
      "halfulp decode --format e4m3fn 7e 0x08 ff\n"
      "printf '7e\\n08\\n' | halfulp decode --format e4m3fn --csv",

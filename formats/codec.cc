@@ -154,6 +154,13 @@ uint32_t wrap(const Format& format, const Projection& projection, Real x, uint32
   return uint32_t(x.negative ? 0 - index : index) & uint32_t((uint64_t{1} << format.bits()) - 1);
 }
 
+// Whether a number at `at` that rounds to `index` is beyond the largest.
+bool overflows(const Format& format, const Policies& policies, const Place& at, int64_t index, bool negative) {
+  const bool is_tested_early = policies.overflow_test == OverflowTest::BeforeRounding;
+  const int64_t tested = !is_tested_early ? index : inexact(at) ? at.next : at.index;
+  return tested > format.max_index(negative);
+}
+
 uint32_t encode_finite(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
   const Policies& policies = projection.policies;
   if (policies.missing_zero == MissingZero::NanBelow && rounds_below_smallest(format, projection, x, random))
@@ -163,9 +170,7 @@ uint32_t encode_finite(const Format& format, const Projection& projection, const
   if (index < 0) return with_sign(format, !x.negative, 0);
 
   // What the range does not hold is for the overflow policy.
-  const bool is_tested_early = policies.overflow_test == OverflowTest::BeforeRounding;
-  const int64_t tested = !is_tested_early ? index : inexact(at) ? at.next : at.index;
-  if (tested > format.max_index(x.negative)) {
+  if (overflows(format, policies, at, index, x.negative)) {
     const bool finite = saturates(policies) || stays_finite(format, projection.rounding, x.negative);
     return finite ? largest(format, x.negative) : infinity(format, policies, x.negative);
   }
@@ -187,8 +192,11 @@ uint32_t encode_below_range(const Format& format, const Projection& projection, 
 
 }  // namespace
 
-uint64_t rounded_index(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
-  return uint64_t(round_up_or_down(format, projection, place(format, x), x.negative, random));
+bool overflows_to_infinity(const Format& format, const Projection& projection, const Real& x, uint32_t random) {
+  const bool is_finite = saturates(projection.policies) || stays_finite(format, projection.rounding, x.negative);
+  const Place at = place(format, x);
+  const int64_t index = round_up_or_down(format, projection, at, x.negative, random);
+  return !is_finite && overflows(format, projection.policies, at, index, x.negative);
 }
 
 uint32_t encode(const Format& format, const Projection& projection, const Real& x, uint32_t random) {

@@ -15,7 +15,7 @@ namespace halfulp {
 /// The code of `x`. `random` is R of the stochastic modes, below 2^random_bits.
 uint32_t encode(const Format& format, const Projection& projection, const Real& x, uint32_t random = 0);
 
-/// The count of the number that |x|, finite and not zero, rounds to, as if there were no largest (Format::max_index).
-uint64_t rounded_index(const Format& format, const Projection& projection, const Real& x, uint32_t random = 0);
+/// Whether `x`, finite and not zero, is beyond the range and goes to infinity or what stands for it.
+bool overflows_to_infinity(const Format& format, const Projection& projection, const Real& x, uint32_t random = 0);
 
 }  // namespace halfulp

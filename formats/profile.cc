@@ -101,6 +101,7 @@ constexpr ProfileRow kRows[] = {
      .policies = {.overflow = Saturate, .negative = Absolute},
      .evidence = Verified},
     {.profile = Cuda, .formats = "binary16 bfloat16", .policies = {.nan = AllOnes}, .evidence = Verified},
+    {.profile = Cuda, .formats = "s2f6", .policies = {.overflow = Saturate}, .evidence = Specified},
 
     {.profile = CudaNosat,
      .formats = kOfp8,
@@ -198,6 +199,7 @@ constexpr ProfileRow kRows[] = {
      .policies = {.overflow = Saturate, .negative = Absolute},
      .evidence = ReadInSource},
 
+    // but for binary32 numbers below 2^-69, which the header shifts by more bits than its word has
     {.profile = Hip,
      .formats = kOfp8,
      .policies = {.overflow = Saturate, .nan = AllOnesKeepSign, .overflow_test = OverflowTest::BeforeRounding},
@@ -395,7 +397,7 @@ bool refuses(const ProfileCast& cast, const Real& x, uint32_t random) {
     strict.policies = {.negative = Absolute, .missing_zero = MissingZero::NanBelow};
     return classify(format, encode(format, strict, x, random)) == CodeClass::Nan;
   }
-  return refused.overflow && rounded_index(format, cast.projection, x, random) > format.max_index(x.negative);
+  return refused.overflow && overflows_to_infinity(format, cast.projection, x, random);
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ enum class Source { Binary32, Binary64 };
 struct Refusals {
   bool nan = false;
   bool infinity = false;
-  bool overflow = false;  // rounded beyond the largest number
+  bool overflow = false;  // beyond the largest number and neither saturated nor kept there by a directed rounding
   bool negative = false;  // finite, where codes have no sign
   bool tiny = false;      // zero, or rounded below the smallest number, where there is no zero
 };

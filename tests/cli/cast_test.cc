@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "formats/codec.h"
+#include "formats/profile.h"
 #include "tests/cli/command.h"
 
 namespace halfulp {
@@ -121,8 +122,8 @@ TEST(CastVerb, from_f32_rounds_the_text_once_to_binary32) {
 }
 
 TEST(CastVerb, the_profile_depends_on_what_the_number_is_read_as) {
-  EXPECT_EQ(cast_codes({"--format", "binary16", "--profile", "cuda", "--from", "f32", "-nan"}), Strings{"7fff"});
-  EXPECT_EQ(cast_codes({"--format", "binary16", "--profile", "cuda", "--from", "f64", "-nan"}), Strings{"fe00"});
+  EXPECT_EQ(cast_codes({"--format", "e5m2", "--profile", "cuda", "--from", "f32", "-nan"}), Strings{"7f"});
+  EXPECT_EQ(cast_codes({"--format", "e5m2", "--profile", "cuda", "--from", "f64", "-nan"}), Strings{"fe"});
 }
 
 TEST(CastVerb, policies_override_the_profile) {
@@ -180,8 +181,8 @@ TEST(CastVerb, binary_equals_text) {
   const std::vector<double> doubles = numbers<double>(400);
   const std::vector<Strings> choices = {
       {},
-      {"--profile", "cuda", "--nan", "keep_sign"},
-      {"--rounding", "toward_negative"},
+      {"--overflow", "saturate", "--nan", "keep_sign", "--negative", "absolute"},
+      {"--rounding", "toward_negative", "--overflow-test", "before_rounding"},
       {"--rounding", "stochastic_c", "--random-bits", "7", "--seed", "9", "--overflow", "saturate"}};
   for (const char* name : {"e4m3fn", "e2m1", "e8m0", "bfloat16", "e6m9", "int13", "tf32", "binary32", "e10m5"})
     for (const Strings& choice : choices) {

@@ -3,6 +3,8 @@
 
 #ifdef HALFULP_HAS_CUDA_HEADERS
 
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_fp4.h>
 #include <cuda_fp6.h>
 #include <cuda_fp8.h>
@@ -14,6 +16,7 @@
 
 #include "formats/cast.h"
 #include "formats/codec.h"
+#include "formats/profile.h"
 #include "tests/cast_cases.h"
 #include "tests/oracle.h"
 
@@ -121,6 +124,58 @@ TEST(CudaHeaders, cast_doubles_alike) {
     const Projection projection = projection_of(peer, Source::Binary64);
     for (const double x : structured_doubles(oracle, 8))
       mismatches.expect_equal(encode(oracle.format(), projection, Real::of(x)), peer.from_double(x), projection, x);
+  }
+}
+
+/// One constructor of the headers, or a conversion function of theirs, and the profile that should equal it.
+struct DefaultCast {
+  Profile profile;
+  const char* format;
+  uint32_t (*from_float)(float);
+  uint32_t (*from_double)(double);
+};
+
+template <class Type>
+constexpr DefaultCast constructor(const char* format) {
+  return {Profile::Cuda, format, [](float x) { return uint32_t{Type(x).__x}; },
+          [](double x) { return uint32_t{Type(x).__x}; }};
+}
+
+template <__nv_fp8_interpretation_t kind>
+constexpr DefaultCast without_saturation(const char* format) {
+  return {Profile::CudaNosat, format, [](float x) { return uint32_t{__nv_cvt_float_to_fp8(x, __NV_NOSAT, kind)}; },
+          [](double x) { return uint32_t{__nv_cvt_double_to_fp8(x, __NV_NOSAT, kind)}; }};
+}
+
+const DefaultCast kDefaultCasts[] = {
+    constructor<__nv_fp8_e4m3>("e4m3fn"),
+    constructor<__nv_fp8_e5m2>("e5m2"),
+    constructor<__nv_fp6_e3m2>("e3m2"),
+    constructor<__nv_fp6_e2m3>("e2m3"),
+    constructor<__nv_fp4_e2m1>("e2m1"),
+    constructor<__nv_fp8_e8m0>("e8m0"),
+    without_saturation<__NV_E4M3>("e4m3fn"),
+    without_saturation<__NV_E5M2>("e5m2"),
+    {Profile::CudaNosat, "e8m0",
+     [](float x) { return uint32_t{__nv_cvt_float_to_e8m0(x, __NV_NOSAT, cudaRoundPosInf)}; },
+     [](double x) { return uint32_t{__nv_cvt_double_to_e8m0(x, __NV_NOSAT, cudaRoundPosInf)}; }},
+    {Profile::Cuda, "binary16", [](float x) { return uint32_t{__half_raw(__float2half(x)).x}; },
+     [](double x) { return uint32_t{__half_raw(__double2half(x)).x}; }},
+    {Profile::Cuda, "bfloat16", [](float x) { return uint32_t{__nv_bfloat16_raw(__float2bfloat16(x)).x}; },
+     [](double x) { return uint32_t{__nv_bfloat16_raw(__double2bfloat16(x)).x}; }},
+};
+
+TEST(CudaHeaders, cast_by_default_as_the_profiles) {
+  for (const DefaultCast& peer : kDefaultCasts) {
+    const Format format = parse_format(peer.format);
+    const Oracle oracle(format);
+    Mismatches mismatches(oracle);
+    const ProfileCast single = profile_cast(peer.profile, format, Source::Binary32);
+    const ProfileCast twice = profile_cast(peer.profile, format, Source::Binary64);
+    for (const float x : structured_floats(oracle, 2))
+      mismatches.expect_equal(*single.encode(Real::of(x)), peer.from_float(x), single.projection, x);
+    for (const double x : structured_doubles(oracle, 2))
+      mismatches.expect_equal(*twice.encode(Real::of(x)), peer.from_double(x), twice.projection, x);
   }
 }
 
