@@ -1,5 +1,6 @@
 #include "formats/format.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "formats/codes.h"
@@ -46,9 +47,10 @@ bool is_subnormal(const Format& format, const SignedIndex& at) {
   }
 }
 
-// Whether all numbers lie between powers of two that binary32 reaches without subnormals.
-bool lies_within_binary32(const Format& format) {
-  return number(format, format.has_zero ? 1 : 0).exponent >= -126 && max_exponent(format) <= 127;
+// Whether binary32 reaches all numbers of a format that has up to `fraction_bits` bits behind the leading one.
+bool lies_within_binary32(const Format& format, int fraction_bits) {
+  const int bits = std::max(fraction_bits, 0);
+  return bits <= 23 && number(format, 1).exponent >= -149 + bits && max_exponent(format) <= 127;
 }
 
 }  // namespace
@@ -88,16 +90,14 @@ double min_positive(const Format& format) {
 int max_exponent(const Format& format) { return number(format, format.max_index()).exponent; }
 
 bool fits_binary32(const Format& format) {
-  constexpr int kFractionBits = 23;
   switch (format.family) {
     case Family::Float:
-      return format.mantissa_bits <= kFractionBits && max_exponent(format) <= 127 &&
-             format.min_quantum_exponent() >= -149;
-    case Family::Posit: return lies_within_binary32(format) && format.width - 3 - format.exponent_bits <= kFractionBits;
-    case Family::LinearTakum: return lies_within_binary32(format) && format.width - 5 <= kFractionBits;
+      return format.mantissa_bits <= 23 && max_exponent(format) <= 127 && format.min_quantum_exponent() >= -149;
+    case Family::Posit: return lies_within_binary32(format, format.width - 3 - format.exponent_bits);
+    case Family::LinearTakum: return lies_within_binary32(format, format.width - 5);
     case Family::LogarithmicTakum: return false;
     case Family::Logarithmic:
-      return format.scale.denominator == 1 && format.scale.lut_bits == 0 && lies_within_binary32(format);
+      return format.scale.denominator == 1 && format.scale.lut_bits == 0 && lies_within_binary32(format, 0);
     case Family::MidRise:
     case Family::Table: break;
   }

@@ -15,12 +15,64 @@ TEST(FormatsVerb, list_shows_every_catalogue_row) {
     const Format& format = formats()[i];
     EXPECT_EQ(rows[i]["name"], std::string_view(format.name));
     EXPECT_EQ(rows[i]["bits"], format.bits());
-    EXPECT_EQ(rows[i]["bias"], format.bias);
+    EXPECT_EQ(rows[i]["bias"], format.family == Family::Float ? nlohmann::json(format.bias) : nlohmann::json());
     EXPECT_EQ(rows[i]["max_finite"], max_finite(format));
     EXPECT_EQ(rows[i]["min_positive"], min_positive(format));
     EXPECT_EQ(rows[i]["nan"], name(format.nan));
+    EXPECT_EQ(rows[i]["evidence"], name(format.evidence));
     EXPECT_EQ(rows[i]["source"], format.source);
   }
+}
+
+TEST(FormatsVerb, list_fits_a_terminal_of_200_columns) {
+  std::istringstream lines(output_of({"formats"}));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 200u) << line;
+}
+
+TEST(FormatsVerb, what_no_source_was_found_for_says_so) {
+  EXPECT_EQ(nlohmann::json::parse(output_of({"formats", "binary", "--json"}))["evidence"], "unverified");
+  EXPECT_EQ(nlohmann::json::parse(output_of({"formats", "e3m0", "--json"}))["evidence"], "convention");
+  EXPECT_EQ(nlohmann::json::parse(output_of({"formats", "hifloat8", "--json"}))["evidence"], "specified");
+  EXPECT_EQ(nlohmann::json::parse(output_of({"formats", "e4m3fn", "--json"}))["evidence"], "verified");
+}
+
+TEST(FormatsVerb, patterns_are_those_of_the_parser) {
+  const auto rows = nlohmann::json::parse(output_of({"formats", "--patterns", "--json"}));
+  ASSERT_EQ(rows.size(), std::size(kFormatPatterns));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i]["pattern"], kFormatPatterns[i].text);
+    EXPECT_EQ(rows[i]["meaning"], kFormatPatterns[i].meaning);
+  }
+  expect_same_facts({"formats", "--patterns"});
+  expect_unusable({"formats", "--patterns", "e4m3fn"}, {"--patterns", "without NAME"});
+}
+
+TEST(FormatsVerb, codes_of_every_family_are_shown) {
+  for (const char* name :
+       {"posit8", "takum8_linear", "takum8_logarithmic", "hifloat8", "nf4", "bnb_fp4", "lns4f3", "pow2_4", "adalog4q17",
+        "adalog4q17lut", "midrise4", "binary", "ternary", "uint4", "binary8p1uf"}) {
+    const Format format = parse_format(name);
+    const auto rows = nlohmann::json::parse(output_of({"formats", name, "--codes", "--json"}));
+    ASSERT_EQ(rows.size(), size_t{1} << format.bits()) << name;
+    for (uint32_t code = 0; code < rows.size(); ++code) {
+      EXPECT_EQ(rows[code]["class"], halfulp::name(classify(format, code))) << name << code;
+      if (rows[code]["class"] != "nan" && rows[code]["class"] != "infinity") {
+        EXPECT_EQ(rows[code]["decimal"], decode(format, code)) << name << code;
+      }
+    }
+  }
+}
+
+TEST(FormatsVerb, numbers_beyond_binary64_are_spelt_exactly) {
+  const auto rows = nlohmann::json::parse(output_of({"formats", "binary16p2ue", "--codes", "--json"}));
+  EXPECT_EQ(rows[0xfffd]["value"], "0x1.8p+16382");
+  EXPECT_EQ(rows[0xfffc]["value"], "0x1p+16382");
+  EXPECT_EQ(rows[0x0001]["value"], "0x1p-16384");
+  EXPECT_EQ(rows[0x0003]["value"], "0x1.8p-16383");
+  EXPECT_EQ(rows[0x0001]["decimal"], "0x1p-16384");
+  EXPECT_EQ(nlohmann::json::parse(output_of({"formats", "binary16p2ue", "--json"}))["max_finite"], "0x1.8p+16382");
+  const auto decoded = csv_column(output_of({"decode", "--format", "binary16p2ue", "--csv", "fffd"}), "value");
+  EXPECT_EQ(decoded, std::vector<std::string>{"0x1.8p+16382"});
 }
 
 TEST(FormatsVerb, table_json_and_csv_carry_the_same_facts) {
