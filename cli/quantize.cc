@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <list>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/layout_arguments.h"
 #include "cli/new_file.h"
 #include "cli/npy.h"
 #include "cli/rounding_arguments.h"
@@ -23,6 +25,7 @@ struct QuantizeArguments {
   std::string block, shape, in, out, codes, scales;
   std::optional<ScaleRule> rule;
   RoundingArguments rounding;
+  LayoutArguments layout;
   TableStyle style = TableStyle::Aligned;
 };
 
@@ -102,6 +105,21 @@ void print_summary(const QuantizeArguments& given, const BlockFormat& format, co
                              {"tensor_scale", format.has_tensor_scale ? Cell(double{tensor_scale}) : Cell()}});
 }
 
+/// The codes and scales that are asked for, in the layouts that are asked for.
+void add_codes_and_scales(Outputs& outputs, const QuantizeArguments& given, const BlockFormat& format,
+                          const Matrix& matrix, const std::vector<size_t>& shape, const BlockCodes& result) {
+  if (!given.codes.empty()) {
+    const StoredCodes stored = given.layout.pack(format.element, {shape, result.codes});
+    outputs.add_codes(given.codes, format.element, stored.shape, stored.codes);
+  }
+  if (!given.scales.empty()) {
+    const size_t block_rows = size_t(format.rows == 0 ? std::max(matrix.rows, 1) : format.rows);
+    const StoredCodes stored = given.layout.arrange(format.scale, size_t(matrix.rows), block_rows,
+                                                    {scales_shape(format, matrix, shape), result.scales});
+    outputs.add_codes(given.scales, format.scale, stored.shape, stored.codes);
+  }
+}
+
 void check_paths(const QuantizeArguments& given) {
   const bool clash =
       given.out == given.codes || given.out == given.scales || (!given.codes.empty() && given.codes == given.scales);
@@ -126,9 +144,7 @@ void quantize(const QuantizeArguments& given) {
   Outputs outputs;
   if (!given.codes.empty() || !given.scales.empty()) {
     const BlockCodes result = quantizer.quantize_reference(array.values, rows, cols, site);
-    if (!given.codes.empty()) outputs.add_codes(given.codes, format.element, array.shape, result.codes);
-    if (!given.scales.empty())
-      outputs.add_codes(given.scales, format.scale, scales_shape(format, {rows, cols}, array.shape), result.scales);
+    add_codes_and_scales(outputs, given, format, {rows, cols}, array.shape, result);
   }
   CastEvents events;
   const float tensor_scale = quantizer.quantize(array.values, array.values, rows, cols, site, &events);
@@ -148,6 +164,7 @@ int run_quantize(Arguments& arguments) {
   given.rounding.declare(arguments, false);
   arguments.option("--codes FILE", given.codes, "Also write the element codes to this file, one a byte");
   arguments.option("--scales FILE", given.scales, "Also write the blocks' scale codes to this file");
+  given.layout.declare(arguments);
   arguments.positional("IN.npy", given.in,
                        "A float32 array in C order; blocks run along its last axis, leading axes are rows",
                        Need::Required);
@@ -155,6 +172,7 @@ int run_quantize(Arguments& arguments) {
   arguments.table_style(given.style);
   arguments.parse();
   given.rounding.check();
+  given.layout.check(!given.codes.empty(), !given.scales.empty());
   check_paths(given);
   quantize(given);
   return 0;

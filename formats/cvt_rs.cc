@@ -75,10 +75,10 @@ CvtRs::CvtRs(const CvtRsForm& form, bool satfinite, RandomAlignment alignment)
 }
 
 uint32_t CvtRs::code(float x, int operand, uint32_t rbits) const {
-  Projection projection{.rounding = Rounding::StochasticA,
-                        .random_bits = form_.random_bits,
-                        .policies = policies(Profile::Cuda, Source::Binary32)};
-  projection.policies.overflow = satfinite_ ? Overflow::Saturate : Overflow::ToInfinity;
+  Projection projection{
+      .rounding = Rounding::StochasticA,
+      .random_bits = form_.random_bits,
+      .policies = {.overflow = satfinite_ ? Overflow::Saturate : Overflow::ToInfinity, .nan = NanPolicy::AllOnes}};
   uint32_t random = rbits >> form_.lowest_random[size_t(operand)] & uint32_t((uint64_t{1} << form_.random_bits) - 1);
   if (alignment_ == RandomAlignment::Lowest && std::isfinite(x) && x != 0) {
     // above 32 discarded bits, of which the number fills 24 at most, 32 random ones cannot make a carry

@@ -1,0 +1,40 @@
+// --pack and --scale-layout: how codes and block scales stand in the files that a verb writes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/arguments.h"
+#include "formats/format.h"
+#include "formats/packing.h"
+
+namespace halfulp::cli {
+
+/// An array of codes or bytes as it is stored.
+struct StoredCodes {
+  std::vector<size_t> shape;
+  std::vector<uint32_t> codes;
+};
+
+struct LayoutArguments {
+  std::optional<std::string> packing;
+  ScaleLayout scales = ScaleLayout::RowMajor;
+
+  void declare(Arguments& arguments);
+
+  /// Throws std::invalid_argument where a layout is asked for of what is not written.
+  void check(bool writes_codes, bool writes_scales) const;
+
+  /// The codes, packed along their last axis (planes: as one run of bytes). Throws std::invalid_argument where they do
+  /// not suit the packing.
+  StoredCodes pack(const Format& element, const StoredCodes& codes) const;
+
+  /// The scales. In any layout but row_major they are those of each of the array's rows, also where blocks have
+  /// several, and one run of bytes. Throws std::invalid_argument for scales of more than a byte.
+  StoredCodes arrange(const Format& scale, size_t array_rows, size_t block_rows, const StoredCodes& scales) const;
+};
+
+}  // namespace halfulp::cli
