@@ -136,8 +136,7 @@ void print_record(TableStyle style, const std::vector<Field>& fields) {
     size_t width = 0;
     for (const Field& field : fields) width = std::max(width, field.name.size());
     std::string text;
-    for (const Field& field : fields)
-      text += fmt::format("{:<{}}  {}\n", field.name, width, spelled(field.value));
+    for (const Field& field : fields) text += fmt::format("{:<{}}  {}\n", field.name, width, spelled(field.value));
     return write_output(text);
   }
   std::vector<Column> columns;
