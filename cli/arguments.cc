@@ -26,9 +26,15 @@ Arguments::Arguments(const Verb& verb, std::span<const char* const> words)
     : app_(std::make_unique<CLI::App>(std::string(verb.summary), fmt::format("halfulp {}", verb.name))) {
   bool only_values = false;  // after a word --
   for (const std::string_view word : words) {
-    const bool is_mark = !only_values && word == "--";
-    if (!is_mark) words_.push_back(only_values || !is_option(word) ? kShield + std::string(word) : std::string(word));
-    only_values |= is_mark;
+    if (only_values || !is_option(word)) {
+      words_.push_back(kShield + std::string(word));
+    } else if (word == "--") {
+      only_values = true;
+    } else if (word.ends_with('=')) {  // CLI11 would take the next word for the value
+      words_.insert(words_.end(), {std::string(word.substr(0, word.size() - 1)), kShield});
+    } else {
+      words_.emplace_back(word);
+    }
   }
   app_->allow_extras();
   std::string example = "Example:";

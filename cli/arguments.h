@@ -107,6 +107,8 @@ T parse_value(std::string_view text) {
     return parse_whole_number<T>(text);
   else if constexpr (std::is_same_v<T, Format>)
     return parse_format_argument(text);
+  else if (text.empty())
+    throw std::invalid_argument("an empty word; a value belongs there");
   else
     return T(text);
 }

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <list>
 #include <optional>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "cli/layout_arguments.h"
@@ -120,10 +123,16 @@ void add_codes_and_scales(Outputs& outputs, const QuantizeArguments& given, cons
   }
 }
 
+// However they are spelled.
 void check_paths(const QuantizeArguments& given) {
-  const bool clash =
-      given.out == given.codes || given.out == given.scales || (!given.codes.empty() && given.codes == given.scales);
-  if (clash) throw std::invalid_argument("OUT.npy, --codes and --scales: each a file of its own");
+  namespace fs = std::filesystem;
+  std::set<fs::path> files;
+  for (const std::string& path : {given.out, given.codes, given.scales}) {
+    std::error_code not_there;
+    if (!path.empty() && !files.insert(fs::weakly_canonical(fs::absolute(path), not_there)).second)
+      throw std::invalid_argument(
+          fmt::format("OUT.npy, --codes and --scales: each a file of its own, not '{}' twice", path));
+  }
 }
 
 BlockFormat block_format(const QuantizeArguments& given) {

@@ -75,10 +75,8 @@ int run_sweep(Arguments& arguments) {
   const Plan plan = expand(study);
   SweepOptions options{.jobs = jobs, .shard = shard.index, .shards = shard.count, .cancelled = &interrupted};
   if (limit) options.limit = *limit;
-  if (store_path.empty()) {
-    store_path = default_store(study_path);
-    if (!dry_run) std::filesystem::create_directories("results");
-  }
+  const bool is_default = store_path.empty();
+  if (is_default) store_path = default_store(study_path);
   if (dry_run) {
     std::optional<ResultStore> store;
     if (std::filesystem::exists(store_path)) store.emplace(store_path, StoreMode::ReadOnly);
@@ -91,6 +89,7 @@ int run_sweep(Arguments& arguments) {
   // without the data no store is made
   if (!std::filesystem::exists(store_path))
     for (const PlannedRun& run : plan.runs) task_data(run.experiment.task);
+  if (is_default) std::filesystem::create_directories("results");
   ResultStore store(store_path);
   std::signal(SIGINT, [](int) { interrupted = true; });
   std::signal(SIGTERM, [](int) { interrupted = true; });

@@ -92,11 +92,15 @@ Shape parse_shape(std::string_view text) {
 // Calls visit(first row, first column, rows, columns) for every block of an array, row-major.
 template <class Visitor>
 void for_each_block(const BlockFormat& format, int rows, int cols, Visitor visit) {
-  const int block_rows = format.rows == 0 ? std::max(rows, 1) : format.rows;
-  const int block_cols = format.cols == 0 ? std::max(cols, 1) : format.cols;
-  for (int row = 0; row < rows; row += block_rows)
-    for (int col = 0; col < cols; col += block_cols)
-      visit(row, col, std::min(block_rows, rows - row), std::min(block_cols, cols - col));
+  if (rows == 0 || cols == 0) return;
+  const int block_rows = format.rows == 0 ? rows : format.rows, block_cols = format.cols == 0 ? cols : format.cols;
+  for (int row = 0, height; row < rows; row += height) {
+    height = std::min(block_rows, rows - row);
+    for (int col = 0, width; col < cols; col += width) {
+      width = std::min(block_cols, cols - col);
+      visit(row, col, height, width);
+    }
+  }
 }
 
 }  // namespace

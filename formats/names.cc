@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace halfulp {
 namespace {
@@ -38,11 +39,13 @@ std::string describe(std::string_view kind, std::string_view name, std::span<con
 }  // namespace
 
 std::vector<std::string_view> nearest_names(std::string_view name, std::span<const std::string_view> known) {
-  std::vector<std::string_view> sorted(known.begin(), known.end());
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [&](std::string_view a, std::string_view b) { return edits(name, a) < edits(name, b); });
-  sorted.resize(std::min<size_t>(sorted.size(), 3));
-  return sorted;
+  std::vector<std::pair<size_t, std::string_view>> ranked;
+  for (const std::string_view each : known) ranked.emplace_back(edits(name, each), each);
+  std::ranges::stable_sort(ranked, {}, [](const auto& entry) { return entry.first; });
+  ranked.resize(std::min<size_t>(ranked.size(), 3));
+  std::vector<std::string_view> nearest;
+  for (const auto& [distance, each] : ranked) nearest.push_back(each);
+  return nearest;
 }
 
 UnknownName::UnknownName(std::string_view kind, std::string_view name, std::span<const std::string_view> known)

@@ -90,13 +90,12 @@ void normalize_format(CastSpec& cast) {
 
 void normalize(CastSpec& cast, bool is_forward) {
   normalize_format(cast);
-  if (!is_stochastic(cast.rounding)) {
-    cast.random_bits = 0;
-  } else if (cast.random_bits == 0) {
-    cast.random_bits = kDefaultRandomBits;
-  } else if (cast.random_bits < 0 || cast.random_bits > kMaxRandomBits) {
+  if (cast.random_bits < 0 || cast.random_bits > kMaxRandomBits)
     throw std::invalid_argument(fmt::format("random_bits: 1 … {} of them, not {}", kMaxRandomBits, cast.random_bits));
-  }
+  if (!is_stochastic(cast.rounding))
+    cast.random_bits = 0;
+  else if (cast.random_bits == 0)
+    cast.random_bits = kDefaultRandomBits;
   if (cast.transform == Transform::None) {
     cast.transform_size = 0;
   } else if (cast.transform_size == 0) {

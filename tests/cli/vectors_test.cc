@@ -39,7 +39,7 @@ std::vector<Published> published_set() {
                              "int4_narrow", "s2f6", "binary16", "bfloat16"}) {
     all.push_back({fmt::format("decode_{}", format), {"--kind", "decode", "--format", format}});
     const bool is_wide = parse_format(format).bits() > 8;
-    all.push_back({fmt::format("cast_{}", format), {"--format", format, "--limit", is_wide ? "10000" : "100000"}});
+    all.push_back({fmt::format("cast_{}", format), {"--format", format, "--limit", is_wide ? "3000" : "100000"}});
     if (!is_wide) all.back().arguments.resize(2);
   }
   for (const auto& [rounding, name] : EnumNames<Rounding>::values) {
