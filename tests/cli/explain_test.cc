@@ -41,9 +41,9 @@ TEST(ExplainVerb, shows_that_references_disagree_about_465_in_e4m3fn) {
                {{"profile cpfloat", "480"}, {"profile cuda", "448"}, {"profile ml_dtypes", "nan"}});
   expect_cells({"465", "--format", "e4m3fn"}, "casts_to", {{"profile cpfloat", "e4m3finite"}, {"profile cuda", ""}});
   expect_cells({"465", "--format", "e4m3fn"}, "evidence",
-               {{"profile cuda", "verified-by-running"},
-                {"profile torch_2_11", "read-in-source"},
-                {"profile torch_2_13", "documented"}});
+               {{"profile cuda", "verified"},
+                {"profile torch_2_11", "read_in_source"},
+                {"profile torch_2_13", "specified"}});
 }
 
 TEST(ExplainVerb, shows_that_references_disagree_about_nan_in_e2m1) {
