@@ -158,9 +158,10 @@ Position position_between_powers(const Real& x, bool from_zero, int64_t low, int
 }
 
 Real power_of_two(int64_t numerator, uint32_t divisor) {
-  const auto [whole, part] = floor_division(numerator, divisor);
-  if (part == 0) return Real::dyadic(1, int(whole));
-  return irrational([&](int digits) { return exp2(int64_t(part), divisor, digits); }).scaled(int(whole));
+  const Division power = floor_division(numerator, divisor);
+  if (power.rest == 0) return Real::dyadic(1, int(power.quotient));
+  const auto enclose = [&](int digits) { return exp2(int64_t(power.rest), divisor, digits); };
+  return irrational(enclose).scaled(int(power.quotient));
 }
 
 Real power_of_sqrt_e(int64_t numerator, int fraction_bits) {
