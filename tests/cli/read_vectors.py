@@ -9,6 +9,7 @@ each file; the first row that is wrong, or a case that a complete file lacks, en
 """
 
 import bisect
+import functools
 import math
 import shlex
 import struct
@@ -36,6 +37,7 @@ def f32_bits(x):
     return struct.unpack(">I", struct.pack(">f", x))[0]
 
 
+@functools.lru_cache(maxsize=None)
 def power(exponent):
     return Fraction(2) ** exponent
 

@@ -38,9 +38,8 @@ std::vector<Published> published_set() {
   for (const char* format : {"e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e3m2", "e2m3", "e2m1", "e8m0", "ue4m3", "int8",
                              "int4_narrow", "s2f6", "binary16", "bfloat16"}) {
     all.push_back({fmt::format("decode_{}", format), {"--kind", "decode", "--format", format}});
-    const bool is_wide = parse_format(format).bits() > 8;
-    all.push_back({fmt::format("cast_{}", format), {"--format", format, "--limit", is_wide ? "3000" : "100000"}});
-    if (!is_wide) all.back().arguments.resize(2);
+    all.push_back({fmt::format("cast_{}", format), {"--format", format}});
+    if (parse_format(format).bits() > 8) all.back().arguments.insert(all.back().arguments.end(), {"--limit", "3000"});
   }
   for (const auto& [rounding, name] : EnumNames<Rounding>::values) {
     const Strings bits = is_stochastic(rounding) ? Strings{"--random-bits", "5"} : Strings{};
