@@ -62,11 +62,12 @@ constexpr std::array kRecipes = {
 };
 
 void normalize_format(CastSpec& cast) {
-  if (find_block_row(cast.format) != nullptr) {
+  if (names_block_format(cast.format)) {
     const BlockFormat format =
         make_block_format(cast.format, cast.scale_rule, cast.block == "none" ? "" : std::string_view(cast.block));
+    cast.format = block_text(format);
     cast.scale_rule = format.rule;
-    cast.block = fmt::format("{}x{}", format.rows, format.cols);
+    cast.block = shape_text(format);
     cast.overflow = Overflow::Saturate;
     return;
   }

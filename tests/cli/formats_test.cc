@@ -103,7 +103,7 @@ TEST(BlocksVerb, list_shows_every_block_format_with_its_rules) {
     EXPECT_EQ(rows[i]["name"], row.name);
     EXPECT_EQ(rows[i]["element"], row.element);
     EXPECT_EQ(rows[i]["scale"], row.scale);
-    EXPECT_EQ(rows[i]["tensor_scale"], row.has_tensor_scale);
+    EXPECT_EQ(rows[i]["tensor_scale"], row.options.find("outer=") != row.options.npos);
     for (const ScaleRule rule : scale_rules(parse_format(row.scale)))
       EXPECT_NE(rows[i]["scale_rules"].get<std::string>().find(name(rule)), std::string::npos);
   }
