@@ -167,7 +167,8 @@ BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x) const {
 // largest number as saturated.
 GridRange BlockQuantizer::range_in_array(const Level& level, uint32_t scale_code) const {
   const bool takes_second = (scale_code & format_.second_grid_bit()) != 0;
-  const GridRange grid = range_of(takes_second ? format_.second->element : format_.element);
+  const Format& element = takes_second ? format_.second->element : format_.element;
+  const GridRange grid = range_of(element);
   const Ratio unit = takes_second ? format_.second->unit : Ratio{};
   const double scale = scale_value(format_, scale_code);
   const auto in_array = [&](double max) {
@@ -176,7 +177,7 @@ GridRange BlockQuantizer::range_in_array(const Level& level, uint32_t scale_code
            (level.unit.numerator * format_.prescale.numerator * unit.denominator);
   };
   return {in_array(grid.max_positive), in_array(grid.max_negative),
-          grid.min_normal * scale * unit.numerator / unit.denominator};
+          element.exponent_bits == 0 ? 0 : grid.min_normal * scale * unit.numerator / unit.denominator};
 }
 
 // --- the reference ---
