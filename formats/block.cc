@@ -551,7 +551,7 @@ float BlockQuantizer::quantize_slowly(std::span<const float> x, std::span<float>
     const size_t outer = outer_index(format_, cols, row, col);
     const float tensor_scale = result.outer_scales.empty() ? 1 : result.outer_scales[outer];
     GridRange range = range_in_array(array[outer], code);
-    range.min_normal *= double(tensor_scale);
+    range.min_normal = double(float(range.min_normal) * tensor_scale);  // as such an element is rounded
     for (int r = 0; r < height; ++r) {
       const size_t first = size_t(row + r) * size_t(cols) + size_t(col);
       const std::vector<float> original(x.begin() + ptrdiff_t(first), x.begin() + ptrdiff_t(first) + width);
