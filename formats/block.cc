@@ -550,15 +550,16 @@ float BlockQuantizer::quantize_slowly(std::span<const float> x, std::span<float>
     const double scale = scale_value(format_, code);
     const size_t outer = outer_index(format_, cols, row, col);
     const float tensor_scale = result.outer_scales.empty() ? 1 : result.outer_scales[outer];
-    GridRange range = range_in_array(array[outer], code);
-    range.min_normal = double(float(range.min_normal) * tensor_scale);  // as such an element is rounded
+    const GridRange range = range_in_array(array[outer], code);
     for (int r = 0; r < height; ++r) {
       const size_t first = size_t(row + r) * size_t(cols) + size_t(col);
       const std::vector<float> original(x.begin() + ptrdiff_t(first), x.begin() + ptrdiff_t(first) + width);
       const std::span<float> out = values.subspan(first, size_t(width));
       for (size_t i = 0; i < out.size(); ++i)
-        out[i] = float(element_value(format_, code, result.codes[first + i]) * scale) * tensor_scale;
-      if (events != nullptr) count_events(original, out, result.tensor_scale, range, *events);
+        out[i] = float(element_value(format_, code, result.codes[first + i]) * scale);
+      if (events != nullptr)
+        count_events(original, out, double(result.tensor_scale) * double(tensor_scale), range, *events);
+      for (float& value : out) value *= tensor_scale;
     }
   });
   return result.tensor_scale;

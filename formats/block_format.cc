@@ -439,6 +439,14 @@ bool names_block_format(std::string_view text) {
   return find_block_row(text) != nullptr || text.find_first_of("/:") != text.npos;
 }
 
+bool states_option(std::string_view text, std::string_view option) {
+  for (size_t at = text.find(':'); at != text.npos; at = text.find(',', at + 1)) {
+    const std::string_view rest = text.substr(at + 1);
+    if (rest.starts_with(option) && rest.substr(option.size()).starts_with('=')) return true;
+  }
+  return false;
+}
+
 std::vector<ScaleRule> scale_rules(const Format& scale) {
   std::vector<ScaleRule> rules;
   const bool is_e8m0 = std::string_view(scale.name) == "e8m0";
@@ -461,6 +469,8 @@ std::string_view meaning(ScaleRule rule) {
 BlockFormat make_block_format(std::string_view text, std::optional<ScaleRule> rule, std::string_view shape) {
   bool has_rule = false;
   BlockFormat format = with_text(text, has_rule);
+  require(!rule || !states_option(text, "rule"), format, "its scale rule is given twice");
+  require(shape.empty() || !states_option(text, "shape"), format, "its shape is given twice");
   if (!shape.empty()) {
     const BlockShape blocks = parse_shape(shape);
     format.rows = blocks.rows;

@@ -165,6 +165,9 @@ const BlockRow* find_block_row(std::string_view name);
 /// Whether `text` is meant as a block format: it names a row or has a character that no scalar format has.
 bool names_block_format(std::string_view text);
 
+/// Whether the text of a block format states that option itself.
+bool states_option(std::string_view text, std::string_view option);
+
 /// An option of a block format: one field, its spelling and its meaning.
 struct BlockOption {
   std::string_view name, values, meaning;
@@ -195,7 +198,7 @@ std::string_view meaning(ScaleRule rule);
 
 /// The block format `text` with `rule`, and with blocks of another shape where `shape` ("16x16", rows x columns, "all"
 /// for as many as there are) is given. Throws std::invalid_argument: unknown name, rule missing or not for this scale
-/// format, impossible shape or option, options that do not go together.
+/// format, impossible shape or option, options that do not go together, rule or shape given twice.
 BlockFormat make_block_format(std::string_view text, std::optional<ScaleRule> rule = {}, std::string_view shape = "");
 
 /// The shape of its blocks as text: "1x16", "allxall".

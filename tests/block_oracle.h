@@ -417,10 +417,10 @@ class Quantizer {
       const bool negative = std::signbit(x) && result.codes[i] != 0;
       float value = trial.unit == 1 ? float(exact.get_d()) : to_binary32(exact);  // get_d is exact for binary fractions
       if (std::isnan(x) && scale != 0 && trial.element->has_nan()) value = std::numeric_limits<float>::quiet_NaN();
-      if (format_.has_outer_blocks()) value *= array.tensor_scale;
-      result.values[i] = negative ? -value : value;
-      count_one(x, result.values[i], double(result.tensor_scale), scale * array.unit / of(format_.prescale), trial,
-                index, result.events);
+      if (negative) value = -value;
+      result.values[i] = format_.has_outer_blocks() ? value * array.tensor_scale : value;
+      count_one(x, value, double(array.tensor_scale), scale * array.unit / of(format_.prescale), trial, index,
+                result.events);
     });
   }
 

@@ -58,8 +58,8 @@ TEST(BlockText, spelling_inverts_parsing) {
        {"nvfp4:variant=te_4over6,target=256,metric=abs_max", "nvfp4:outer=row,headroom=17/16", "nvfp4:outer=1x128",
         "mxfp4:prescale=3/4", "if4:search=four_over_six,target=256", "nvfp4:target=447.99", "mxint8:statistic=rms*0.5",
         "e2m1/ue4m3/1x16:second=int4_narrow*6/7", "mxfp4:infinity=saturate,zero=unit_amax", "nvfp4_4over6:metric=mae",
-        "int8/e8m0/allxall:clamp=1e-12", "nvfp4:eden=64", "nvfp4_eden:target=max"}) {
-    const BlockFormat format = make_block_format(text, ScaleRule::Nearest);
+        "int8/e8m0/1x16:clamp=1e-12", "nvfp4:eden=64", "nvfp4_eden:target=max"}) {
+    const BlockFormat format = make_block_format(text, ScaleRule::Nearest, "1x16");
     const BlockFormat again = make_block_format(block_text(format), format.rule, shape_text(format));
     for (const BlockOption& option : block_options())
       EXPECT_EQ(option.get(format), option.get(again)) << text << " " << option.name;
@@ -67,6 +67,15 @@ TEST(BlockText, spelling_inverts_parsing) {
          rest = rest.find(',') == rest.npos ? "" : rest.substr(rest.find(',') + 1))
       EXPECT_NE(block_text(format).find(rest.substr(0, rest.find(','))), std::string::npos) << text;
   }
+}
+
+TEST(BlockText, a_rule_and_a_shape_are_given_once) {
+  EXPECT_NE(complaint("mxfp4:rule=floor", ScaleRule::Floor).find("given twice"), std::string::npos);
+  EXPECT_NE(complaint("nvfp4:target=256,shape=1x8", {}, "1x8").find("given twice"), std::string::npos);
+  EXPECT_EQ(make_block_format("nvfp4", ScaleRule::Rceil, "1x8").rule, ScaleRule::Rceil);
+  EXPECT_TRUE(states_option("nvfp4:target=256,rule=rceil", "rule"));
+  EXPECT_FALSE(states_option("nvfp4:target=256,rule=rceil", "get"));
+  EXPECT_FALSE(states_option("nvfp4", "rule"));
 }
 
 TEST(BlockText, fractions_may_be_decimals) {

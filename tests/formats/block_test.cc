@@ -275,7 +275,7 @@ TEST(BlockReference, equals_the_oracle) {
     for (const BlockFormat& format : every_format(shape))
       for (const Data& data : data_for(format.element, 17, 35, seed)) {
         const Mode& mode = all_modes[++seed % all_modes.size()];
-        if (seed % 3 != 0) continue;
+        if (seed % 4 != 0) continue;
         ASSERT_EQ(difference_from_oracle(format, mode, data), "");
         ASSERT_EQ(difference_from_oracle(format, {Rounding::TiesToEven, 0}, data), "");
         compared += 2 * int64_t(data.x.size());
@@ -304,7 +304,7 @@ TEST(BlockReferenceExhaustive, equals_the_oracle) {
             for (const Mode& mode : modes({1, 8, 16, 24, 32})) {
               // the small arrays meet every rounding; the large ones those of the seed
               const bool is_large = data.x.size() > 200;
-              if (is_large && (unsigned(mode.rounding) + unsigned(mode.random_bits) / 8 + seed) % 3 != 0) continue;
+              if (is_large && (unsigned(mode.rounding) + unsigned(mode.random_bits) / 8 + seed) % 5 != 0) continue;
               const std::string difference = difference_of_paths(format, mode, data);
               if (difference.empty()) continue;
               std::cerr << isa << ": " << difference << "\n";
@@ -488,6 +488,7 @@ TEST(BlockEvents, equal_a_recount) {
     for (const BlockFormat& format : every_format(shape))
       for (const Data& data : data_for(format.element, 9, 35, ++seed))
         for (const Mode& mode : {Mode{Rounding::TiesToEven, 0}, Mode{Rounding::StochasticB, 8}}) {
+          if (++seed % 2 == 0) continue;  // one of the modes for each format
           SCOPED_TRACE(where(format, mode, data, 0));
           CastEvents got;
           std::vector<float> values(data.x.size());
