@@ -39,12 +39,12 @@ void LayoutArguments::check(bool writes_codes, bool writes_scales) const {
     throw std::invalid_argument("--scale-layout: only with --scales FILE, which it orders");
 }
 
-StoredCodes LayoutArguments::pack(const Format& element, const StoredCodes& codes) const {
+StoredCodes LayoutArguments::pack(int bits, const StoredCodes& codes) const {
   if (!packing) return codes;
   const Packing& row = named_packing(*packing);
-  if (row.bits != element.bits())
-    throw std::invalid_argument(fmt::format("--pack {}: it takes codes of {} bits; {} has {}", row.name, row.bits,
-                                            std::string_view(element.name), element.bits()));
+  if (row.bits != bits)
+    throw std::invalid_argument(
+        fmt::format("--pack {}: it takes codes of {} bits; these have {}", row.name, row.bits, bits));
   const size_t cols = codes.shape.back();
   const Extent extent{cols == 0 ? 0 : codes.codes.size() / cols, cols};
   std::vector<uint8_t> bytes(packed_bytes(row, extent));
@@ -57,12 +57,11 @@ StoredCodes LayoutArguments::pack(const Format& element, const StoredCodes& code
   return stored;
 }
 
-StoredCodes LayoutArguments::arrange(const Format& scale, size_t array_rows, size_t block_rows,
-                                     const StoredCodes& grid) const {
+StoredCodes LayoutArguments::arrange(int bits, size_t array_rows, size_t block_rows, const StoredCodes& grid) const {
   if (scales == ScaleLayout::RowMajor) return grid;
-  if (scale.bits() > 8)
-    throw std::invalid_argument(fmt::format("--scale-layout {}: it takes scales of a byte; {} has {} bits",
-                                            name(scales), std::string_view(scale.name), scale.bits()));
+  if (bits > 8)
+    throw std::invalid_argument(
+        fmt::format("--scale-layout {}: it takes scales of a byte; these have {} bits", name(scales), bits));
   const Extent extent{array_rows, grid.shape.back()};
   std::vector<uint8_t> rows(extent.rows * extent.cols), bytes(scale_bytes(scales, extent));
   replicate_scale_rows(block_rows, extent, bytes_of(grid.codes), rows);

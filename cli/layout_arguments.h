@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "cli/arguments.h"
-#include "formats/format.h"
 #include "formats/packing.h"
 
 namespace halfulp::cli {
@@ -28,13 +27,13 @@ struct LayoutArguments {
   /// Throws std::invalid_argument where a layout is asked for of what is not written.
   void check(bool writes_codes, bool writes_scales) const;
 
-  /// The codes, packed along their last axis (planes: as one run of bytes). Throws std::invalid_argument where they do
-  /// not suit the packing.
-  StoredCodes pack(const Format& element, const StoredCodes& codes) const;
+  /// The codes of `bits` bits, packed along their last axis (planes: as one run of bytes). Throws std::invalid_argument
+  /// where they do not suit the packing.
+  StoredCodes pack(int bits, const StoredCodes& codes) const;
 
-  /// The scales. In any layout but row_major they are those of each of the array's rows, also where blocks have
-  /// several, and one run of bytes. Throws std::invalid_argument for scales of more than a byte.
-  StoredCodes arrange(const Format& scale, size_t array_rows, size_t block_rows, const StoredCodes& scales) const;
+  /// The scales of `bits` bits. In any layout but row_major they are those of each of the array's rows, also where
+  /// blocks have several, and one run of bytes. Throws std::invalid_argument for scales of more than a byte.
+  StoredCodes arrange(int bits, size_t array_rows, size_t block_rows, const StoredCodes& scales) const;
 };
 
 }  // namespace halfulp::cli

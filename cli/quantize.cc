@@ -25,7 +25,7 @@ namespace halfulp::cli {
 namespace {
 
 struct QuantizeArguments {
-  std::string block, shape, in, out, codes, scales;
+  std::string block, shape, in, out, codes, scales, tensor_scales;
   std::optional<ScaleRule> rule;
   RoundingArguments rounding;
   LayoutArguments layout;
@@ -52,9 +52,9 @@ Matrix as_matrix(const std::string& path, const std::vector<size_t>& shape) {
 int divide_up(int size, int block) { return block == 0 ? size > 0 : size / block + (size % block != 0); }
 
 // Blocks of one row keep the array's leading dimensions; others cut across them.
-std::vector<size_t> scales_shape(const BlockFormat& format, const Matrix& matrix, std::vector<size_t> shape) {
-  const size_t cols = size_t(divide_up(matrix.cols, format.cols));
-  if (format.rows != 1) return {size_t(divide_up(matrix.rows, format.rows)), cols};
+std::vector<size_t> scales_shape(const BlockShape& block, const Matrix& matrix, std::vector<size_t> shape) {
+  const size_t cols = size_t(divide_up(matrix.cols, block.cols));
+  if (block.rows != 1) return {size_t(divide_up(matrix.rows, block.rows)), cols};
   shape.back() = cols;
   return shape;
 }
@@ -72,9 +72,9 @@ class Outputs {
   }
 
   /// Codes take the fewest bytes that hold them.
-  void add_codes(const std::string& path, const Format& format, const std::vector<size_t>& shape,
+  void add_codes(const std::string& path, int bits, const std::vector<size_t>& shape,
                  const std::vector<uint32_t>& codes) {
-    with_code_type(format, [&]<class Code>(Code) {
+    with_code_type(bits, [&]<class Code>(Code) {
       const std::vector<Code> narrow(codes.begin(), codes.end());
       const std::string type = sizeof(Code) == 1 ? "|u1" : fmt::format("<u{}", sizeof(Code));
       add(path, type, shape, std::as_bytes(std::span(narrow)));
@@ -89,6 +89,19 @@ class Outputs {
   std::list<NewFile> files_;
 };
 
+int element_bits(const BlockFormat& format) {
+  return std::max(format.element.bits(), format.second ? format.second->element.bits() : 0);
+}
+
+void add_tensor_scales(Outputs& outputs, const std::string& path, const BlockFormat& format, const Matrix& matrix,
+                       const BlockCodes& result) {
+  if (!format.has_outer_blocks())
+    return outputs.add(path, "<f4", {1}, std::as_bytes(std::span(&result.tensor_scale, 1)));
+  const std::vector<size_t> shape = {size_t(divide_up(matrix.rows, format.outer.rows)),
+                                     size_t(divide_up(matrix.cols, format.outer.cols))};
+  outputs.add(path, "<f4", shape, std::as_bytes(std::span(result.outer_scales)));
+}
+
 Cell sqnr_db(const CastEvents& events) {
   if (events.signal_squares == 0) return {};
   return 10 * std::log10(events.signal_squares / events.error_squares);
@@ -96,7 +109,8 @@ Cell sqnr_db(const CastEvents& events) {
 
 void print_summary(const QuantizeArguments& given, const BlockFormat& format, const CastEvents& events,
                    float tensor_scale) {
-  print_record(given.style, {{"block", text(format.name)},
+  const bool has_one = !format.has_outer_blocks() && (format.has_tensor_scale || tensor_scale != 1);
+  print_record(given.style, {{"block", block_text(format)},
                              {"scale_rule", text(name(format.rule))},
                              {"rounding", text(name(given.rounding.rounding))},
                              {"elements", events.elements},
@@ -105,33 +119,34 @@ void print_summary(const QuantizeArguments& given, const BlockFormat& format, co
                              {"subnormal", events.subnormal},
                              {"nan_or_infinite", events.nonfinite},
                              {"sqnr_db", sqnr_db(events)},
-                             {"tensor_scale", format.has_tensor_scale ? Cell(double{tensor_scale}) : Cell()}});
+                             {"tensor_scale", has_one ? Cell(double{tensor_scale}) : Cell()}});
 }
 
 /// The codes and scales that are asked for, in the layouts that are asked for.
 void add_codes_and_scales(Outputs& outputs, const QuantizeArguments& given, const BlockFormat& format,
                           const Matrix& matrix, const std::vector<size_t>& shape, const BlockCodes& result) {
   if (!given.codes.empty()) {
-    const StoredCodes stored = given.layout.pack(format.element, {shape, result.codes});
-    outputs.add_codes(given.codes, format.element, stored.shape, stored.codes);
+    const StoredCodes stored = given.layout.pack(element_bits(format), {shape, result.codes});
+    outputs.add_codes(given.codes, element_bits(format), stored.shape, stored.codes);
   }
   if (!given.scales.empty()) {
     const size_t block_rows = size_t(format.rows == 0 ? std::max(matrix.rows, 1) : format.rows);
-    const StoredCodes stored = given.layout.arrange(format.scale, size_t(matrix.rows), block_rows,
-                                                    {scales_shape(format, matrix, shape), result.scales});
-    outputs.add_codes(given.scales, format.scale, stored.shape, stored.codes);
+    const StoredCodes scales{scales_shape({format.rows, format.cols}, matrix, shape), result.scales};
+    const StoredCodes stored = given.layout.arrange(format.scale_bits(), size_t(matrix.rows), block_rows, scales);
+    outputs.add_codes(given.scales, format.scale_bits(), stored.shape, stored.codes);
   }
+  if (!given.tensor_scales.empty()) add_tensor_scales(outputs, given.tensor_scales, format, matrix, result);
 }
 
 // However they are spelled.
 void check_paths(const QuantizeArguments& given) {
   namespace fs = std::filesystem;
   std::set<fs::path> files;
-  for (const std::string& path : {given.out, given.codes, given.scales}) {
+  for (const std::string& path : {given.out, given.codes, given.scales, given.tensor_scales}) {
     std::error_code not_there;
     if (!path.empty() && !files.insert(fs::weakly_canonical(fs::absolute(path), not_there)).second)
       throw std::invalid_argument(
-          fmt::format("OUT.npy, --codes and --scales: each a file of its own, not '{}' twice", path));
+          fmt::format("OUT.npy, --codes, --scales and --tensor-scales: each a file of its own, not '{}' twice", path));
   }
 }
 
@@ -151,7 +166,7 @@ void quantize(const QuantizeArguments& given) {
   const RandomSite site = given.rounding.site();
 
   Outputs outputs;
-  if (!given.codes.empty() || !given.scales.empty()) {
+  if (!given.codes.empty() || !given.scales.empty() || !given.tensor_scales.empty()) {
     const BlockCodes result = quantizer.quantize_reference(array.values, rows, cols, site);
     add_codes_and_scales(outputs, given, format, {rows, cols}, array.shape, result);
   }
@@ -167,13 +182,16 @@ void quantize(const QuantizeArguments& given) {
 
 int run_quantize(Arguments& arguments) {
   QuantizeArguments given;
-  arguments.option("--block NAME", given.block, "Block format: see `halfulp blocks`", Need::Required);
+  arguments.option("--block NAME", given.block, "Block format with its options: see `halfulp blocks`", Need::Required);
   arguments.option("--scale-rule NAME", given.rule, "How a block's scale follows from its largest magnitude");
-  arguments.option("--shape RxC", given.shape, "Blocks of RxC numbers instead of the block format's own");
+  arguments.option("--shape RxC", given.shape,
+                   "Blocks of RxC numbers instead of the block format's own; 'all': as many as there are");
   given.rounding.declare(arguments, false);
   arguments.option("--codes FILE", given.codes, "Also write the element codes to this file, one a byte");
   arguments.option("--scales FILE", given.scales, "Also write the blocks' scale codes to this file");
   given.layout.declare(arguments);
+  arguments.option("--tensor-scales FILE", given.tensor_scales,
+                   "Also write the tensor scales to this file, as float32");
   arguments.positional("IN.npy", given.in,
                        "A float32 array in C order; blocks run along its last axis, leading axes are rows",
                        Need::Required);

@@ -255,11 +255,10 @@ struct RuledScaleCase {
 // The rules that the block format leaves open, or the one it states or was given.
 std::vector<BlockQuantizer> ruled_quantizers(const VectorsArguments& given) {
   const BlockRow* row = find_block_row(*given.block);
-  const bool is_open = row != nullptr && !row->rule && !given.rule;
+  const bool is_open = row != nullptr && scale_rules(*row).size() > 1 && !given.rule;
   if (!is_open) return {BlockQuantizer(block_format(given, given.rule), Rounding::TiesToEven)};
   std::vector<BlockQuantizer> all;
-  for (const ScaleRule rule : scale_rules(parse_format(row->scale)))
-    all.emplace_back(block_format(given, rule), Rounding::TiesToEven);
+  for (const ScaleRule rule : scale_rules(*row)) all.emplace_back(block_format(given, rule), Rounding::TiesToEven);
   return all;
 }
 
@@ -298,7 +297,8 @@ double element_value(const BlockFormat& format, const BlockCase& array, const Bl
   const int blocks_in_row = format.cols == 0 ? 1 : (array.cols + format.cols - 1) / format.cols;
   const int block =
       (format.rows == 0 ? 0 : row / format.rows) * blocks_in_row + (format.cols == 0 ? 0 : col / format.cols);
-  return decode(format.element, result.codes[i]) * decode(format.scale, result.scales[size_t(block)]);
+  const uint32_t scale = result.scales[size_t(block)];
+  return halfulp::element_value(format, scale, result.codes[i]) * scale_value(format, scale);
 }
 
 std::string block_row(const BlockQuantizer& quantizer, int random_bits_per_number, const BlockCase& array) {

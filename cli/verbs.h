@@ -40,16 +40,20 @@ inline constexpr Verb kVerbs[] = {
      "halfulp formats e2m1 --codes\n"
      "halfulp formats e6m9",
      run_formats},
-    {"blocks", "List the block formats, or show one with its scale rules",
+    {"blocks", "List the block formats, their options, rules and variants, or show any one",
      "halfulp blocks\n"
-     "halfulp blocks mxfp4",
+     "halfulp blocks mxfp4\n"
+     "halfulp blocks e2m1/ue5m3/1x16:outer=tensor,target=448\n"
+     "halfulp blocks --variants",
      run_blocks},
     {"cast", "Numbers to codes: one correctly rounded step",
      "halfulp cast --format e4m3fn 465 0x1.0ffffep+0 nan -0\n"
      "halfulp cast --format e2m1 --rounding stochastic_a --random-bits 8 --seed 1 0.3 0.3 -0.3\n"
      "printf '1.5\\n-inf\\n' | halfulp cast --format e5m2 --profile cuda --json",
      run_cast},
-    {"explain", "One number in one format: its neighbours, the code that each rounding gives it (overflow and NaN as in ocp), and that of each profile",
+    {"explain",
+     "One number in one format: its neighbours, the code that each rounding gives it (overflow and NaN as in ocp), and "
+     "that of each profile",
      "halfulp explain 465 --format e4m3fn\n"
      "halfulp explain nan --format e2m1\n"
      "halfulp explain 0.3 --format e2m1 --random-bits 8 --csv",
@@ -60,6 +64,7 @@ inline constexpr Verb kVerbs[] = {
      run_decode},
     {"quantize", "Round an array to a block format and write the numbers that remain, on request codes and scales too",
      "halfulp quantize --block nvfp4 in.npy out.npy\n"
+     "halfulp quantize --block nvfp4:variant=te,outer=row in.npy out.npy --tensor-scales tensor_scales.npy\n"
      "halfulp quantize --block mxfp4 --scale-rule floor in.npy out.npy --codes codes.npy --scales scales.npy",
      run_quantize},
     {"vectors",

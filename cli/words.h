@@ -46,12 +46,18 @@ std::vector<Setting> parse_assignments(const std::vector<std::string>& words, st
 /// Words of others for use in a message: a question mark in place of each control character.
 std::string printable(std::string_view text);
 
-/// Calls visit with a value of the smallest of uint8_t, uint16_t and uint32_t that holds the format's codes.
+/// Calls visit with a value of the smallest of uint8_t, uint16_t and uint32_t that holds codes of so many bits.
+template <class Visitor>
+void with_code_type(int bits, Visitor visit) {
+  if (bits <= 8) return visit(uint8_t{});
+  if (bits <= 16) return visit(uint16_t{});
+  visit(uint32_t{});
+}
+
+/// The same for the format's codes.
 template <class Visitor>
 void with_code_type(const Format& format, Visitor visit) {
-  if (format.bits() <= 8) return visit(uint8_t{});
-  if (format.bits() <= 16) return visit(uint16_t{});
-  visit(uint32_t{});
+  with_code_type(format.bits(), visit);
 }
 
 }  // namespace halfulp::cli

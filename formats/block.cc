@@ -1,68 +1,46 @@
 #include "formats/block.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cassert>
-#include <charconv>
 #include <cmath>
-#include <functional>
 #include <limits>
-#include <stdexcept>
 
+#include "formats/block_scale.h"
+#include "formats/block_variant.h"
 #include "formats/codec.h"
+#include "formats/exact.h"
 #include "formats/kernels.h"
 
 namespace halfulp {
 namespace {
 
-constexpr std::string_view kMx = "OCP MX v1.0";
 constexpr uint32_t kInfinityBits = 0x7f800000;
-
-constexpr std::array kBlockRows = {
-    BlockRow{"mxfp8_e4m3", "e4m3fn", "e8m0", 1, 32, {}, false, kMx},
-    BlockRow{"mxfp8_e5m2", "e5m2", "e8m0", 1, 32, {}, false, kMx},
-    BlockRow{"mxfp6_e3m2", "e3m2", "e8m0", 1, 32, {}, false, kMx},
-    BlockRow{"mxfp6_e2m3", "e2m3", "e8m0", 1, 32, {}, false, kMx},
-    BlockRow{"mxfp4", "e2m1", "e8m0", 1, 32, {}, false, kMx},
-    BlockRow{"mxint8", "s2f6", "e8m0", 1, 32, {}, false, kMx},
-    BlockRow{"nvfp4", "e2m1", "ue4m3", 1, 16, ScaleRule::Nearest, true, "arXiv 2509.25149, exact quotients"},
-};
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr int kAmaxBits = 24;
 
 // Mantissa bits of the largest number's significand.
 int fraction_bits(const Format& element) { return element.mantissa_bits - (element.exponent_bits == 0); }
 
-// The exponent of a power-of-two scale for a finite amax > 0.
-int scale_exponent(ScaleRule rule, const Format& element, double amax) {
-  const int exponent = std::ilogb(amax);
-  const double significand = std::ldexp(amax, -exponent);
-  const int e_max = max_exponent(element);
-  switch (rule) {
-    case ScaleRule::Floor: return exponent - e_max;
-    case ScaleRule::Ceil: return exponent + (significand > 1) - e_max;
-    case ScaleRule::Even: return exponent + (significand >= 2 - std::ldexp(1.0, -(fraction_bits(element) + 1))) - e_max;
-    case ScaleRule::Rceil: return exponent + (significand > std::ldexp(max_finite(element), -e_max)) - e_max;
-    case ScaleRule::Nearest: break;
-  }
-  return 0;
-}
-
-// What added to the binary32 bits of a normal amax carries into the exponent field exactly where the rule goes up.
+// What added to the binary32 bits of a normal amax carries into the exponent field exactly where a rule of powers of
+// two goes up.
 uint32_t rule_carry(ScaleRule rule, const Format& element) {
   constexpr uint32_t kMantissa = 0x007fffff;
   switch (rule) {
-    case ScaleRule::Floor: return 0;
     case ScaleRule::Ceil: return kMantissa;
     case ScaleRule::Even: return uint32_t{1} << (22 - fraction_bits(element));
     case ScaleRule::Rceil: return kMantissa - (std::bit_cast<uint32_t>(float(max_finite(element))) & kMantissa);
-    case ScaleRule::Nearest: break;
+    default: return 0;
   }
-  return 0;
 }
 
-constexpr int kAmaxBits = 24;
+// Whether the kernel for powers of two knows the format's scales.
+bool has_simple_powers(const BlockFormat& f) {
+  const bool knows_rule = f.rule == ScaleRule::Floor || f.rule == ScaleRule::Ceil || f.rule == ScaleRule::Even ||
+                          f.rule == ScaleRule::Rceil;
+  return knows_rule && std::string_view(f.scale.name) == "e8m0" && !f.has_tensor_scale && f.headroom.is_one() &&
+         f.prescale.is_one();
+}
 
 // Whether a quotient rounded to binary64 and then, to odd, to binary32 rounds to `format` like the exact one does. What
 // the last rounding compares it with are numbers of at most `seen` bits. A quotient by a number of d bits differs from
@@ -73,27 +51,22 @@ bool narrow_quotients_suffice(const Format& format, int random_bits, int denomin
   return seen <= 22 && denominator_bits + seen <= 52 && format.min_quantum_exponent() - 1 - random_bits > -126;
 }
 
-struct Shape {
-  int rows, cols;
-};
+bool fits_53_bits(double a, double b) { return std::fma(a, b, -(a * b)) == 0; }
 
-Shape parse_shape(std::string_view text) {
-  Shape shape{};
-  const char* end = text.data() + text.size();
-  const auto first = std::from_chars(text.data(), end, shape.rows);
-  const bool has_x = first.ec == std::errc() && first.ptr != end && *first.ptr == 'x';
-  const auto second = has_x ? std::from_chars(first.ptr + 1, end, shape.cols) : first;
-  if (!has_x || second.ec != std::errc() || second.ptr != end || shape.rows < 1 || shape.cols < 1)
-    throw std::invalid_argument(
-        fmt::format("block shape '{}': two positive numbers, rows x columns, such as 1x16 or 16x16", text));
-  return shape;
+int blocks_along(int size, int block) { return block == 0 ? size > 0 : size / block + (size % block != 0); }
+
+// Which tensor scale belongs to the number at a row and column.
+size_t outer_index(const BlockFormat& format, int cols, int row, int col) {
+  const size_t outer_row = format.outer.rows == 0 ? 0 : size_t(row / format.outer.rows);
+  const size_t outer_col = format.outer.cols == 0 ? 0 : size_t(col / format.outer.cols);
+  return outer_row * size_t(blocks_along(cols, format.outer.cols)) + outer_col;
 }
 
 // Calls visit(first row, first column, rows, columns) for every block of an array, row-major.
 template <class Visitor>
-void for_each_block(const BlockFormat& format, int rows, int cols, Visitor visit) {
+void for_each_block(const BlockShape& shape, int rows, int cols, Visitor visit) {
   if (rows == 0 || cols == 0) return;
-  const int block_rows = format.rows == 0 ? rows : format.rows, block_cols = format.cols == 0 ? cols : format.cols;
+  const int block_rows = shape.rows == 0 ? rows : shape.rows, block_cols = shape.cols == 0 ? cols : shape.cols;
   for (int row = 0, height; row < rows; row += height) {
     height = std::min(block_rows, rows - row);
     for (int col = 0, width; col < cols; col += width) {
@@ -104,47 +77,6 @@ void for_each_block(const BlockFormat& format, int rows, int cols, Visitor visit
 }
 
 }  // namespace
-
-std::span<const BlockRow> block_formats() { return kBlockRows; }
-
-const BlockRow* find_block_row(std::string_view name) {
-  const auto row = std::ranges::find(kBlockRows, name, &BlockRow::name);
-  return row == kBlockRows.end() ? nullptr : &*row;
-}
-
-std::vector<ScaleRule> scale_rules(const Format& scale) {
-  if (scale.mantissa_bits > 0) return {ScaleRule::Nearest};
-  return {ScaleRule::Floor, ScaleRule::Ceil, ScaleRule::Even, ScaleRule::Rceil, ScaleRule::Nearest};
-}
-
-BlockFormat make_block_format(std::string_view text, std::optional<ScaleRule> rule, std::string_view shape) {
-  const BlockRow* row = find_block_row(text);
-  if (row == nullptr) {
-    std::vector<std::string_view> known;
-    for (const BlockRow& each : kBlockRows) known.push_back(each.name);
-    throw UnknownName("block format", text, known);
-  }
-  const Format scale = parse_format(row->scale);
-  const std::vector<ScaleRule> allowed = scale_rules(scale);
-  if (!rule) rule = row->rule;
-  if (!rule || std::ranges::find(allowed, *rule) == allowed.end()) {
-    std::vector<std::string_view> spelled;
-    for (ScaleRule each : allowed) spelled.push_back(name(each));
-    throw std::invalid_argument(fmt::format(
-        "block format '{}': {}; its scale rule is one of: {}", text,
-        rule ? fmt::format("not with scale rule '{}'", name(*rule)) : std::string("its scale rule must be stated"),
-        fmt::join(spelled, ", ")));
-  }
-  const Shape blocks = shape.empty() ? Shape{row->rows, row->cols} : parse_shape(shape);
-  return {.name = row->name,
-          .element = parse_format(row->element),
-          .scale = scale,
-          .rows = blocks.rows,
-          .cols = blocks.cols,
-          .rule = *rule,
-          .has_tensor_scale = row->has_tensor_scale,
-          .source = row->source};
-}
 
 CastEvents& CastEvents::operator+=(const CastEvents& other) {
   elements += other.elements;
@@ -181,11 +113,23 @@ void count_events(std::span<const float> x, std::span<const float> y, double sca
   events += counted;
 }
 
-// The array's largest magnitude and what follows from it: an element is x · numerator / (scale · denominator).
+double scale_value(const BlockFormat& format, uint32_t scale_code) {
+  return decode(format.scale, scale_code & ~format.second_grid_bit());
+}
+
+double element_value(const BlockFormat& format, uint32_t scale_code, uint32_t code) {
+  if ((scale_code & format.second_grid_bit()) == 0) return decode(format.element, code);
+  // No binary32 number lies so near a midpoint of others that rounding twice could matter: units are short fractions.
+  return decode(format.second->element, code) * format.second->unit.numerator / format.second->unit.denominator;
+}
+
+// The array's largest magnitude and what follows from it: a scale is amax · numerator / (max · denominator), an element
+// x · prescale · numerator / (scale · denominator).
 struct BlockQuantizer::Level {
   bool is_finite = true;
   bool is_zero = false;
-  double numerator = 1, denominator = 1;
+  ArrayUnit unit;
+  VariantUnit variant = {};
   float tensor_scale = 1;
 };
 
@@ -195,42 +139,355 @@ BlockQuantizer::BlockQuantizer(const BlockFormat& format, Rounding rounding, int
               {.rounding = rounding, .random_bits = random_bits, .policies = {.overflow = Overflow::Saturate}}),
       scale_caster_(format.scale, {.policies = {.overflow = Overflow::Saturate, .negative = NegativePolicy::Absolute}}),
       max_element_(max_finite(format.element)),
-      max_scale_(max_finite(format.scale)) {
+      target_(format.scale_target()) {
   assert(fits_binary32(format.element) && fits_binary32(format.scale));
+  if (format.second) second_caster_.emplace(format.second->element, caster_.projection());
+}
+
+BlockQuantizer::Level BlockQuantizer::level(float amax, bool is_finite) const {
+  static const Format binary32 = parse_format("binary32");
+  const Ratio& prescale = format_.prescale;
+  const auto rounded = [&](const Product& above, const Product& below) {
+    const uint32_t bits = encode(binary32, {.policies = {.overflow = Overflow::Saturate}},
+                                 Product::quotient(above * prescale.denominator, below * prescale.numerator, false));
+    return std::bit_cast<float>(bits);
+  };
+  if (!format_.has_tensor_scale) return {.tensor_scale = rounded(Product(1), Product(1))};
+  if (!is_finite) return {.is_finite = false, .tensor_scale = kNan};
+  const VariantUnit variant = variant_unit(format_, amax);
+  if (format_.variant != Variant::Exact) return {.variant = variant, .tensor_scale = variant.decode};
+  if (amax == 0) return {.is_zero = true, .tensor_scale = rounded(Product(1), Product(1))};
+  return {.unit = {.numerator = max_element_ * target_, .denominator = amax},
+          .tensor_scale = rounded(Product(amax), Product(max_element_ * target_))};
 }
 
 BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x) const {
-  if (!format_.has_tensor_scale) return {};
+  if (!format_.has_tensor_scale) return level(0, true);
   const uint32_t bits = HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
-  const float amax = std::bit_cast<float>(bits);
-  if (bits >= kInfinityBits) return {.is_finite = false, .tensor_scale = std::numeric_limits<float>::quiet_NaN()};
-  if (amax == 0) return {.is_zero = true};
-  // Both products are exact: no format of the catalogue has that many significand bits.
-  return {.numerator = max_element_ * max_scale_,
-          .denominator = amax,
-          .tensor_scale = float(amax / (max_element_ * max_scale_))};
+  return level(std::bit_cast<float>(bits), bits < kInfinityBits);
 }
 
-uint32_t BlockQuantizer::scale_code(const Level& level, uint32_t amax_bits) const {
-  const auto code_of = [&](const Real& x) { return encode(format_.scale, scale_caster_.projection(), x); };
-  if (!level.is_finite || amax_bits >= kInfinityBits)
-    return code_of(Real::of(std::numeric_limits<double>::quiet_NaN()));
-  const double amax = std::bit_cast<float>(amax_bits);
-  if (amax == 0) return code_of(Real::of(0.0));
-  if (format_.rule != ScaleRule::Nearest)
-    return code_of(Real::of(1.0).scaled(scale_exponent(format_.rule, format_.element, amax)));
-  if (format_.has_tensor_scale) return code_of(Real::quotient(amax * max_scale_, level.denominator));
-  return code_of(Real::quotient(amax, max_element_));
+// The range of a block's elements. The tensor scale is exact here: rounded to binary32 it would count the array's
+// largest number as saturated.
+GridRange BlockQuantizer::range_in_array(const Level& level, uint32_t scale_code) const {
+  const bool takes_second = (scale_code & format_.second_grid_bit()) != 0;
+  const Format& element = takes_second ? format_.second->element : format_.element;
+  const GridRange grid = range_of(element);
+  const Ratio unit = takes_second ? format_.second->unit : Ratio{};
+  const double scale = scale_value(format_, scale_code);
+  const auto in_array = [&](double max) {
+    if (format_.variant != Variant::Exact) return max * scale * double(level.variant.decode);
+    return max * scale * level.unit.denominator * format_.prescale.denominator * unit.numerator /
+           (level.unit.numerator * format_.prescale.numerator * unit.denominator);
+  };
+  return {in_array(grid.max_positive), in_array(grid.max_negative),
+          element.exponent_bits == 0 ? 0 : grid.min_normal * scale * unit.numerator / unit.denominator};
+}
+
+// --- the reference ---
+
+struct BlockQuantizer::Block {
+  std::span<const float> array;
+  int cols;  // of the array
+  int row, col, height, width;
+  RandomSite site;
+  uint32_t scale_random = 0;  // random bits of the scale
+  size_t first_index = 0;     // of array[0], for random bits
+
+  size_t index(int r, int c) const { return size_t(row + r) * size_t(cols) + size_t(col + c); }
+
+  template <class Visitor>
+  void for_each(Visitor visit) const {
+    for (int r = 0; r < height; ++r)
+      for (int c = 0; c < width; ++c) visit(index(r, c));
+  }
+};
+
+struct BlockQuantizer::Quantised {
+  uint32_t scale = 0;
+  std::vector<uint32_t> codes;  // row-major
+};
+
+namespace {
+
+// The finite numbers' largest magnitude, and what else there is.
+struct Extremes {
+  float amax = 0;
+  bool has_nan = false, has_infinity = false;
+
+  void add(float x) {
+    has_nan |= std::isnan(x);
+    has_infinity |= std::isinf(x);
+    if (std::isfinite(x)) amax = std::max(amax, std::fabs(x));
+  }
+  bool spoils(const BlockFormat& format) const {
+    return (has_nan && format.nan == BlockNan::Block) || (has_infinity && format.infinity == BlockInfinity::Block);
+  }
+};
+
+// The error of a block under one scale, exactly.
+struct BlockError {
+  ExactSum sum;
+  Difference largest{0, 0};
+
+  void add(Metric metric, const Difference& d) {
+    const double sign = std::copysign(1.0, d.high);
+    switch (metric) {
+      case Metric::Mse: return sum.add_square(d);
+      case Metric::Mae: return sum.add(sign * d.high), sum.add(sign * d.low);
+      case Metric::MaxAbs: break;
+    }
+    if (largest.is_smaller_than(d)) largest = d;
+  }
+  bool is_smaller_than(const BlockError& other, Metric metric) const {
+    return metric == Metric::MaxAbs ? largest.is_smaller_than(other.largest) : sum < other.sum;
+  }
+};
+
+}  // namespace
+
+uint32_t BlockQuantizer::element_random(const RandomSite& site, size_t index) const {
+  const Projection& projection = caster_.projection();
+  return is_stochastic(projection.rounding) ? random_bits(site, uint32_t(index), projection.random_bits) : 0;
+}
+
+// The codes of a block under a scale; all 0 where it is zero or NaN.
+BlockQuantizer::Quantised BlockQuantizer::quantize_with(const Level& level, const Block& block,
+                                                        uint32_t scale_code) const {
+  Quantised result{scale_code, std::vector<uint32_t>(size_t(block.height) * size_t(block.width))};
+  const double scale = scale_value(format_, scale_code);
+  if (std::isnan(scale) || scale == 0) return result;
+  const bool takes_second = (scale_code & format_.second_grid_bit()) != 0;
+  const Caster& caster = takes_second ? *second_caster_ : caster_;
+  const Ratio unit = takes_second ? format_.second->unit : Ratio{};
+  const Product divisor =
+      Product(std::fabs(scale)) * level.unit.denominator * format_.prescale.denominator * unit.numerator;
+  size_t i = 0;
+  block.for_each([&](size_t at) {
+    const float x = block.array[at];
+    Real quotient = Real::of(double(x));
+    if (std::isnan(x) && !caster.format().has_nan()) quotient = Real::of(0.0);
+    if (std::isfinite(x))
+      quotient = Product::quotient(Product(x) * level.unit.numerator * format_.prescale.numerator * unit.denominator,
+                                   divisor, std::signbit(x));
+    result.codes[i++] =
+        encode(caster.format(), caster.projection(), quotient, element_random(block.site, block.first_index + at));
+  });
+  return result;
+}
+
+// The scales a block tries, the preferred one first.
+std::vector<uint32_t> BlockQuantizer::candidates(const Level& level, const Block& block, double statistic) const {
+  const auto code = [&](const Ratio& more) {
+    return scale_code(format_, level.unit, statistic, more, block.scale_random);
+  };
+  std::vector<uint32_t> codes = {code({})};
+  if (format_.search == Search::FourOverSix) codes.push_back(code({3, 2}));
+  if (format_.search == Search::Nearby) {
+    const uint32_t first = codes[0], lowest = format_.scale.has_zero, highest = largest_scale(format_);
+    for (uint32_t step = 1; step <= uint32_t(format_.reach); ++step) {
+      if (first >= lowest + step) codes.push_back(first - step);
+      if (first + step <= highest) codes.push_back(first + step);
+    }
+  }
+  if (!format_.second) return codes;
+  const size_t count = codes.size();
+  for (size_t i = 0; i < count; ++i) codes.push_back(codes[i] | format_.second_grid_bit());
+  return codes;
+}
+
+BlockQuantizer::Quantised BlockQuantizer::quantize_block(const Level& level, const Block& block) const {
+  Extremes extremes;
+  block.for_each([&](size_t i) { extremes.add(block.array[i]); });
+  if (!level.is_finite || extremes.spoils(format_)) {
+    const bool is_infinite = format_.rule == ScaleRule::TritonUp && !extremes.has_nan;
+    const uint32_t nan = is_infinite ? (uint32_t{1} << format_.scale.bits()) - 1 : nan_scale(format_);
+    return {nan, std::vector<uint32_t>(size_t(block.height) * size_t(block.width))};
+  }
+  if (extremes.has_infinity && format_.infinity == BlockInfinity::Saturate)
+    return quantize_with(level, block, largest_scale(format_));
+  if (format_.variant != Variant::Exact) return quantize_variant(level, block, extremes.amax);
+
+  double statistic = extremes.amax;
+  if (format_.statistic == Statistic::Rms) {
+    double sum = 0;
+    int64_t count = 0;
+    block.for_each([&](size_t i) {
+      const double x = block.array[i];
+      if (!std::isfinite(x)) return;
+      sum += x * x;
+      ++count;
+    });
+    statistic = count == 0 ? 0 : format_.rms_factor * std::sqrt(sum / double(count)) * max_element_;
+  }
+
+  const std::vector<uint32_t> codes = candidates(level, block, statistic);
+  Quantised best = quantize_with(level, block, codes[0]);
+  if (codes.size() == 1) return best;
+  const Ratio second = format_.second ? format_.second->unit : Ratio{};
+  // value - x, times a common factor that makes both of them whole binary64 numbers
+  const auto error_of = [&](const Quantised& quantised) {
+    const bool takes_second = (quantised.scale & format_.second_grid_bit()) != 0;
+    const Format& element = takes_second ? format_.second->element : format_.element;
+    const double unit = takes_second ? second.numerator : second.denominator;
+    const double value_factor =
+        scale_value(format_, quantised.scale) * level.unit.denominator * format_.prescale.denominator * unit;
+    const double x_factor = level.unit.numerator * format_.prescale.numerator * second.denominator;
+    BlockError error;
+    size_t i = 0;
+    block.for_each([&](size_t at) {
+      const double x = block.array[at], value = decode(element, quantised.codes[i++]);
+      if (std::isfinite(x)) error.add(format_.metric, Difference(value * value_factor, x * x_factor));
+    });
+    return error;
+  };
+  BlockError least = error_of(best);
+  for (size_t i = 1; i < codes.size(); ++i) {
+    Quantised other = quantize_with(level, block, codes[i]);
+    const BlockError error = error_of(other);
+    if (!error.is_smaller_than(least, format_.metric)) continue;
+    least = error;
+    best = std::move(other);
+  }
+  return best;
+}
+
+BlockQuantizer::Quantised BlockQuantizer::quantize_variant(const Level& level, const Block& block, float amax) const {
+  const auto quantised = [&](float more) {
+    Quantised result{variant_scale(format_, level.variant, amax, more), {}};
+    const float scale = float(scale_value(format_, result.scale));
+    block.for_each([&](size_t i) {
+      const float quotient = variant_quotient(format_, level.variant, scale, block.array[i]);
+      const bool is_lost = std::isnan(quotient) && !format_.element.has_nan();
+      result.codes.push_back(encode(format_.element, caster_.projection(), Real::of(is_lost ? 0.0 : double(quotient)),
+                                    element_random(block.site, i)));
+    });
+    return result;
+  };
+  if (format_.variant != Variant::Te4over6) return quantised(1);
+
+  const auto error_of = [&](const Quantised& result) {
+    const float scale = float(scale_value(format_, result.scale));
+    std::vector<float> values, rows;
+    for (uint32_t code : result.codes) values.push_back(float(decode(format_.element, code)));
+    for (int r = 0; r < block.height; ++r) {
+      const size_t width = size_t(block.width);
+      rows.push_back(variant_row_error(format_, level.variant, scale, block.array.subspan(block.index(r, 0), width),
+                                       std::span(values).subspan(size_t(r) * width, width)));
+    }
+    return variant_block_error(format_, rows);
+  };
+  Quantised to_six = quantised(1), to_four = quantised(1.5f);
+  return error_of(to_four) < error_of(to_six) ? to_four : to_six;
+}
+
+// EDEN: x and its quantised value q agree in the mean over rotations once q is multiplied with <x,x> / <x,q>. Sums are
+// binary64, in the order of the numbers.
+void BlockQuantizer::correct_scales(std::span<const float> x, int rows, int cols, const RandomSite& site,
+                                    BlockCodes& result) const {
+  RandomSite scales_site = site;
+  scales_site.stream = Stream::Scales;
+  const int width = format_.cols == 0 ? std::max(cols, 1) : format_.cols;
+  const int blocks = blocks_along(cols, format_.cols);
+  const auto scale_at = [&](int row, int col) -> uint32_t& {
+    return result.scales[size_t(row) * size_t(blocks) + size_t(col / width)];
+  };
+  for_each_block({1, format_.eden_group}, rows, cols, [&](int row, int first, int, int count) {
+    double xx = 0, xq = 0;
+    for (int col = first; col < first + count; ++col) {
+      const size_t i = size_t(row) * size_t(cols) + size_t(col);
+      const uint32_t scale = scale_at(row, col);
+      const size_t outer = result.outer_scales.empty() ? 0 : outer_index(format_, cols, row, col);
+      const double tensor_scale = result.outer_scales.empty() ? result.tensor_scale : result.outer_scales[outer];
+      const double q = element_value(format_, scale, result.codes[i]) * scale_value(format_, scale) * tensor_scale;
+      xx += double(x[i]) * double(x[i]);
+      xq += double(x[i]) * q;
+    }
+    if (!(xx > 0 && xq > 0 && std::isfinite(xx) && std::isfinite(xq))) return;
+    const Projection stochastic{.rounding = Rounding::StochasticC,
+                                .random_bits = kMaxRandomBits,
+                                .policies = scale_caster_.projection().policies};
+    for (int col = first; col < first + count; col += width) {
+      uint32_t& scale = scale_at(row, col);
+      const uint32_t block = uint32_t(size_t(row) * size_t(blocks) + size_t(col / width));
+      const uint32_t second = scale & format_.second_grid_bit();
+      scale = second | encode(format_.scale, stochastic, Real::of(scale_value(format_, scale) * (xx / xq)),
+                              random_bits(scales_site, block, kMaxRandomBits));
+    }
+  });
+}
+
+// What the tensor scales are made from, in their order; one where there is none.
+std::vector<BlockQuantizer::Level> BlockQuantizer::levels(std::span<const float> x, int rows, int cols,
+                                                          const GivenScales& given) const {
+  std::vector<Level> all;
+  for_each_block(format_.outer, rows, cols, [&](int row, int col, int height, int width) {
+    Extremes extremes;
+    const Block outer{x, cols, row, col, height, width, {}};
+    if (format_.has_tensor_scale) outer.for_each([&](size_t i) { extremes.add(x[i]); });
+    all.push_back(level(given.amax.value_or(extremes.amax), !extremes.spoils(format_)));
+  });
+  if (all.empty()) all.push_back(level(given.amax.value_or(0), true));
+  return all;
+}
+
+BlockCodes BlockQuantizer::quantize_reference(std::span<const float> x, int rows, int cols, const RandomSite& site,
+                                              const GivenScales& given) const {
+  assert(x.size() == size_t(rows) * size_t(cols));
+  RandomSite scales_site = site;
+  scales_site.stream = Stream::Scales;
+
+  const std::vector<Level> levels = this->levels(x, rows, cols, given);
+  BlockCodes result{.codes = std::vector<uint32_t>(x.size()), .scales = {}, .tensor_scale = levels[0].tensor_scale};
+  if (format_.has_outer_blocks()) {
+    result.tensor_scale = 1;
+    for (const Level& each : levels) result.outer_scales.push_back(each.tensor_scale);
+    if (x.empty()) result.outer_scales.clear();
+  }
+
+  for_each_block({format_.rows, format_.cols}, rows, cols, [&](int row, int col, int height, int width) {
+    const uint32_t number = uint32_t(result.scales.size());
+    const uint32_t random =
+        format_.rule == ScaleRule::Stochastic ? random_bits(scales_site, number, kMaxRandomBits) : 0;
+    const Block block{x, cols, row, col, height, width, site, random};
+    const Level& level = levels[outer_index(format_, cols, row, col)];
+    const Quantised quantised =
+        given.codes.empty() ? quantize_block(level, block) : quantize_with(level, block, given.codes[number]);
+    result.scales.push_back(quantised.scale);
+    size_t i = 0;
+    block.for_each([&](size_t at) { result.codes[at] = quantised.codes[i++]; });
+  });
+  if (format_.eden_group > 0) correct_scales(x, rows, cols, site, result);
+  return result;
+}
+
+// --- the fast paths ---
+
+bool BlockQuantizer::is_plain() const {
+  const BlockFormat& f = format_;
+  return f.variant == Variant::Exact && f.statistic == Statistic::Amax && f.search == Search::None && !f.second &&
+         f.eden_group == 0 && f.nan == BlockNan::Block && f.infinity == BlockInfinity::Block &&
+         f.zero == ZeroScale::Zero && f.smallest_amax == 0 && !f.has_outer_blocks() &&
+         f.rule != ScaleRule::Stochastic && f.rule != ScaleRule::TritonUp && f.rule != ScaleRule::TritonDown;
+}
+
+uint32_t BlockQuantizer::fast_scale_code(const Level& level, uint32_t amax_bits) const {
+  if (!level.is_finite || amax_bits >= kInfinityBits) return nan_scale(format_);
+  return scale_code(format_, level.unit, std::bit_cast<float>(amax_bits), {}, 0);
 }
 
 bool BlockQuantizer::fast_quotients() const {
-  const int denominator_bits = format_.scale.precision() + (format_.has_tensor_scale ? kAmaxBits : 0);
-  return caster_.encoder() != nullptr &&
+  const int denominator_bits = format_.scale.precision() + (format_.has_tensor_scale ? kAmaxBits : 0) +
+                               std::bit_width(unsigned(format_.prescale.denominator - 1));
+  // a factor of 24 bits for x must leave its product with the numerator in 53
+  const double numerator = (format_.has_tensor_scale ? max_element_ * target_ : 1) * format_.prescale.numerator;
+  return caster_.encoder() != nullptr && fits_53_bits(numerator, 0x1.fffffep0) &&
          narrow_quotients_suffice(format_.element, caster_.projection().random_bits, denominator_bits);
 }
 
 bool BlockQuantizer::fast_scales() const {
-  return format_.has_tensor_scale && scale_caster_.encoder() != nullptr &&
+  return format_.has_tensor_scale && format_.rule == ScaleRule::Nearest && format_.headroom.is_one() &&
+         format_.prescale.is_one() && format_.scale.mantissa_bits > 0 && scale_caster_.encoder() != nullptr &&
          narrow_quotients_suffice(format_.scale, 0, kAmaxBits);
 }
 
@@ -244,10 +501,11 @@ size_t BlockQuantizer::quantize_row_of_blocks(const Level& level, std::span<cons
                .carry = rule_carry(format_.rule, format_.element),
                .e_max = max_exponent(format_.element),
                .scale_encoder = scale_caster_.encoder(),
-               .max_scale = max_scale_,
-               .numerator = level.numerator,
-               .denominator = level.denominator};
-  if (is_power_of_two()) return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
+               .max_scale = target_,
+               .numerator = level.unit.numerator,
+               .denominator = level.unit.denominator};
+  if (has_simple_powers(format_))
+    return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
   if (!level.is_finite || level.is_zero || !fast_scales() || !fast_quotients()) return 0;
   return HALFULP_DISPATCH(quantize_scaled_blocks, job, x.data(), values.data(), x.size());
 }
@@ -256,7 +514,7 @@ void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, s
                                       std::span<float> values, const RandomSite& site, uint32_t first_index) const {
   const double scale = decode(format_.scale, scale_code);
   if (std::isnan(scale) || scale == 0) {
-    std::ranges::fill(values, scale == 0 ? 0.0f : std::numeric_limits<float>::quiet_NaN());
+    std::ranges::fill(values, scale == 0 ? 0.0f : kNan);
     return;
   }
   const Projection& projection = caster_.projection();
@@ -264,7 +522,8 @@ void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, s
   CastJob job{encoder, projection.rounding, site, first_index};
 
   // A power of two moves the element grid instead of the numbers, so that nothing but the cast itself rounds.
-  if (is_power_of_two() && encoder != nullptr) {
+  const bool is_power = format_.scale.mantissa_bits == 0 && !format_.has_tensor_scale && format_.prescale.is_one();
+  if (is_power && encoder != nullptr) {
     Encoder moved = *encoder;
     if (detail::scale_grid(moved, std::ilogb(scale))) {
       job.encoder = &moved;
@@ -272,29 +531,54 @@ void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, s
       return;
     }
   } else if (fast_quotients()) {
-    HALFULP_DISPATCH(quotients, x.data(), level.numerator, scale * level.denominator, values.data(), x.size());
+    const double numerator = level.unit.numerator * format_.prescale.numerator;
+    const double denominator = scale * level.unit.denominator * format_.prescale.denominator;
+    HALFULP_DISPATCH(quotients, x.data(), numerator, denominator, values.data(), x.size());
     HALFULP_DISPATCH(round_values, job, values.data(), values.data(), x.size());
     HALFULP_DISPATCH(multiply, values.data(), float(scale), values.data(), x.size());
     return;
   }
-  for (size_t i = 0; i < x.size(); ++i) {
-    const Real quotient = Real::quotient(x[i] * level.numerator, scale * level.denominator);
-    const uint32_t random =
-        is_stochastic(projection.rounding) ? random_bits(site, first_index + uint32_t(i), projection.random_bits) : 0;
-    values[i] = float(decode(format_.element, encode(format_.element, projection, quotient, random)) * scale);
-  }
+  const Block block{x, int(x.size()), 0, 0, 1, int(x.size()), site, 0, first_index};
+  const Quantised quantised = quantize_with(level, block, scale_code);
+  for (size_t i = 0; i < x.size(); ++i) values[i] = float(decode(format_.element, quantised.codes[i]) * scale);
+}
+
+// Through codes, for what the kernels do not know.
+float BlockQuantizer::quantize_slowly(std::span<const float> x, std::span<float> values, int rows, int cols,
+                                      const RandomSite& site, CastEvents* events) const {
+  const BlockCodes result = quantize_reference(x, rows, cols, site);
+  const std::vector<Level> array = levels(x, rows, cols, {});
+  size_t number = 0;
+  for_each_block({format_.rows, format_.cols}, rows, cols, [&](int row, int col, int height, int width) {
+    const uint32_t code = result.scales[number++];
+    const double scale = scale_value(format_, code);
+    const size_t outer = outer_index(format_, cols, row, col);
+    const float tensor_scale = result.outer_scales.empty() ? 1 : result.outer_scales[outer];
+    const GridRange range = range_in_array(array[outer], code);
+    for (int r = 0; r < height; ++r) {
+      const size_t first = size_t(row + r) * size_t(cols) + size_t(col);
+      const std::vector<float> original(x.begin() + ptrdiff_t(first), x.begin() + ptrdiff_t(first) + width);
+      const std::span<float> out = values.subspan(first, size_t(width));
+      for (size_t i = 0; i < out.size(); ++i)
+        out[i] = float(element_value(format_, code, result.codes[first + i]) * scale);
+      if (events != nullptr)
+        count_events(original, out, double(result.tensor_scale) * double(tensor_scale), range, *events);
+      for (float& value : out) value *= tensor_scale;
+    }
+  });
+  return result.tensor_scale;
 }
 
 float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values, int rows, int cols,
                                const RandomSite& site, CastEvents* events) const {
   assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
+  if (!is_plain()) return quantize_slowly(x, values, rows, cols, site, events);
   const Level array = level(x);
-  const GridRange element = range_of(format_.element);
   // Blocks along a row go to the kernels until one is out of the ordinary; that one is done here.
   const bool along_rows = format_.rows == 1 && events == nullptr;
   size_t done = 0;
   std::vector<float> original;
-  for_each_block(format_, rows, cols, [&](int row, int col, int height, int width) {
+  for_each_block({format_.rows, format_.cols}, rows, cols, [&](int row, int col, int height, int width) {
     const auto segment = [&](int r) { return size_t(row + r) * size_t(cols) + size_t(col); };
     if (along_rows && done == segment(0)) {
       const size_t rest = size_t(cols - col);
@@ -306,11 +590,8 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
     uint32_t amax = 0;
     for (int r = 0; r < height; ++r)
       amax = std::max(amax, HALFULP_DISPATCH(largest_magnitude, x.data() + segment(r), size_t(width)));
-    const uint32_t code = scale_code(array, amax);
-    const double scale = decode(format_.scale, code);
-    // The tensor scale is exact here: rounded to binary32 it would count the array's largest number as saturated.
-    const auto in_array = [&](double max) { return max * scale * array.denominator / array.numerator; };
-    const GridRange range{in_array(element.max_positive), in_array(element.max_negative), element.min_normal * scale};
+    const uint32_t code = fast_scale_code(array, amax);
+    const GridRange range = range_in_array(array, code);
     for (int r = 0; r < height; ++r) {
       const std::span<const float> in = x.subspan(segment(r), size_t(width));
       const std::span<float> out = values.subspan(segment(r), size_t(width));
@@ -320,33 +601,6 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
     }
   });
   return array.tensor_scale;
-}
-
-BlockCodes BlockQuantizer::quantize_reference(std::span<const float> x, int rows, int cols,
-                                              const RandomSite& site) const {
-  assert(x.size() == size_t(rows) * size_t(cols));
-  const Level array = level(x);
-  BlockCodes result{.codes = std::vector<uint32_t>(x.size()), .scales = {}, .tensor_scale = array.tensor_scale};
-  const Projection& projection = caster_.projection();
-  for_each_block(format_, rows, cols, [&](int row, int col, int height, int width) {
-    uint32_t amax = 0;
-    const auto for_each_element = [&](auto visit) {
-      for (int r = 0; r < height; ++r)
-        for (int c = 0; c < width; ++c) visit(size_t(row + r) * size_t(cols) + size_t(col + c));
-    };
-    for_each_element([&](size_t i) { amax = std::max(amax, std::bit_cast<uint32_t>(x[i]) & 0x7fffffff); });
-    const uint32_t code = scale_code(array, amax);
-    const double scale = decode(format_.scale, code);
-    result.scales.push_back(code);
-    if (std::isnan(scale) || scale == 0) return;
-    for_each_element([&](size_t i) {
-      const Real quotient = Real::quotient(x[i] * array.numerator, scale * array.denominator);
-      const uint32_t random =
-          is_stochastic(projection.rounding) ? random_bits(site, uint32_t(i), projection.random_bits) : 0;
-      result.codes[i] = encode(format_.element, projection, quotient, random);
-    });
-  });
-  return result;
 }
 
 }  // namespace halfulp

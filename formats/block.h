@@ -1,64 +1,18 @@
-// Block formats: elements that share a scale.
-//
-// A block's numbers are (element code) x (scale code), times one binary32 tensor scale where the format has one. The
-// scale rule is part of a format: "mxfp4" alone names several incompatible numerics. Definitions: OCP MX v1.0 section
-// 5 and 6.3; for the rules torchao's enumeration; for NVFP4 arXiv 2509.25149 appendix B with every quotient exact.
+// Quantising arrays to block formats (formats/block_format.h).
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "formats/block_format.h"
 #include "formats/cast.h"
 #include "formats/format.h"
 #include "formats/philox.h"
 #include "formats/rounding.h"
 
 namespace halfulp {
-
-/// How a block's largest magnitude `amax` gives its scale. max: the element format's largest number; e_max its
-/// exponent; M its fraction bits. All are computed exactly. For power-of-two scales:
-enum class ScaleRule {
-  Floor,    // 2^(floor(log2 amax) - e_max): OCP MX; clips where amax / scale exceeds max
-  Ceil,     // 2^(ceil(log2 amax) - e_max)
-  Even,     // Floor of amax rounded to M fraction bits, ties up: torchao EVEN
-  Rceil,    // the smallest power of two that amax / max does not exceed: cuBLAS, cuDNN, TransformerEngine
-  Nearest,  // amax / max rounded to the scale format, ties to even; the rule of scales with a mantissa
-};
-
-/// A block format with its rule.
-struct BlockFormat {
-  FormatName name;
-  Format element;
-  Format scale;
-  int rows, cols;  // of a block; along a row of the array and across rows. 0: all there are
-  ScaleRule rule;
-  bool has_tensor_scale;  // amax of the whole array / (max element · max scale), as binary32
-  std::string_view source;
-};
-
-/// A catalogue row: a block format that may still lack its rule.
-struct BlockRow {
-  std::string_view name, element, scale;
-  int rows, cols;
-  std::optional<ScaleRule> rule;  // empty: the rule must be stated
-  bool has_tensor_scale;
-  std::string_view source;
-};
-
-std::span<const BlockRow> block_formats();
-
-/// Null when no row has that name.
-const BlockRow* find_block_row(std::string_view name);
-
-/// The rules a scale format can follow.
-std::vector<ScaleRule> scale_rules(const Format& scale);
-
-/// The block format `name` with `rule`, and with blocks of another shape where `shape` ("16x16", rows x cols) is given.
-/// Throws std::invalid_argument: unknown name, rule missing or not for this scale format, impossible shape.
-BlockFormat make_block_format(std::string_view name, std::optional<ScaleRule> rule, std::string_view shape = "");
 
 /// What happened to the numbers of a cast.
 struct CastEvents {
@@ -87,15 +41,29 @@ GridRange range_of(const Format& format);
 void count_events(std::span<const float> x, std::span<const float> y, double scale, const GridRange& range,
                   CastEvents& events);
 
-/// A quantised array of rows x cols, row-major. Scales are row-major over the grid of blocks; blocks at the far edges
-/// may be smaller. An all-zero block has the smallest scale; where a scale is or rounds to zero all codes are 0, and
-/// elsewhere a negative zero keeps its sign if the element format can. A block with a NaN or an infinity has a NaN
-/// scale and codes 0; where there is a tensor scale, so has every block of an array with one.
+/// A quantised array of rows x cols, row-major. Scales are row-major over the grid of blocks, tensor scales over the
+/// grid of what shares one; blocks at the far edges may be smaller. Where a scale is or rounds to zero all codes are 0
+/// (but those of a variant other than exact), and elsewhere a negative zero keeps its sign if the element format can. A
+/// block with a NaN scale has codes 0; where there is a tensor scale, so has every block under it.
 struct BlockCodes {
   std::vector<uint32_t> codes;
-  std::vector<uint32_t> scales;
-  float tensor_scale = 1;
+  std::vector<uint32_t> scales;          // with second_grid_bit() where the codes are those of the second grid
+  float tensor_scale = 1;                // 1 where there are several
+  std::vector<float> outer_scales = {};  // only of formats that has_outer_blocks()
 };
+
+/// Scales that do not follow from the numbers.
+struct GivenScales {
+  std::span<const uint32_t> codes = {};  // of every block: learned ones; empty: the format's rule
+  std::optional<float> amax = {};        // of the array, finite and >= 0, such as that of an earlier step; for all
+                                         // tensor scales
+};
+
+/// The value of a block's scale code.
+double scale_value(const BlockFormat& format, uint32_t scale_code);
+
+/// The values of a block's element codes, without any scale: of those of the second grid where the scale says so.
+double element_value(const BlockFormat& format, uint32_t scale_code, uint32_t code);
 
 /// A quantiser to one block format, prepared once.
 class BlockQuantizer {
@@ -104,44 +72,52 @@ class BlockQuantizer {
   /// Throws std::invalid_argument as Caster does.
   BlockQuantizer(const BlockFormat& format, Rounding rounding, int random_bits = 0);
 
-  /// values[i] = element · block scale, exact in binary32 but for overflow, without the tensor scale, which is
-  /// returned (1 where the format has none). values may be x itself. The random bits of an element are those of
-  /// (site, row · cols + col).
+  /// values[i] = element · block scale, exact in binary32 where their significands together have at most 24 bits and
+  /// but for overflow, else rounded to nearest; without the tensor scale, which is returned (1 where the format has
+  /// none). Several tensor scales are multiplied in instead, rounding once more. values may be x itself. The random
+  /// bits of an element are those of (site, row · cols + col).
   float quantize(std::span<const float> x, std::span<float> values, int rows, int cols, const RandomSite& site = {},
                  CastEvents* events = nullptr) const;
 
-  /// The same as codes, by exact arithmetic element for element: slow.
-  BlockCodes quantize_reference(std::span<const float> x, int rows, int cols, const RandomSite& site = {}) const;
+  /// The same as codes, by exact arithmetic element for element: slow. The random bits of a scale are those of the
+  /// stream Scales and the block's number.
+  BlockCodes quantize_reference(std::span<const float> x, int rows, int cols, const RandomSite& site = {},
+                                const GivenScales& given = {}) const;
 
   const BlockFormat& format() const { return format_; }
 
  private:
-  struct Level;  // what an array's largest magnitude decides
+  struct Level;      // what an array's largest magnitude decides
+  struct Block;      // one block of an array
+  struct Quantised;  // its scale and codes
+  Level level(float amax, bool is_finite) const;
   Level level(std::span<const float> x) const;
-  uint32_t scale_code(const Level& level, uint32_t amax_bits) const;
-  bool is_power_of_two() const { return format_.rule != ScaleRule::Nearest; }
+  std::vector<Level> levels(std::span<const float> x, int rows, int cols, const GivenScales& given) const;
+  GridRange range_in_array(const Level& level, uint32_t scale_code) const;
+  uint32_t fast_scale_code(const Level& level, uint32_t amax_bits) const;
+  bool is_plain() const;
   bool fast_quotients() const;
   bool fast_scales() const;
   size_t quantize_row_of_blocks(const Level& level, std::span<const float> x, std::span<float> values,
                                 const RandomSite& site, uint32_t first_index) const;
   void quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x, std::span<float> values,
                         const RandomSite& site, uint32_t first_index) const;
+  float quantize_slowly(std::span<const float> x, std::span<float> values, int rows, int cols, const RandomSite& site,
+                        CastEvents* events) const;
+
+  uint32_t element_random(const RandomSite& site, size_t index) const;
+  Quantised quantize_block(const Level& level, const Block& block) const;
+  Quantised quantize_with(const Level& level, const Block& block, uint32_t scale_code) const;
+  Quantised quantize_variant(const Level& level, const Block& block, float amax) const;
+  std::vector<uint32_t> candidates(const Level& level, const Block& block, double statistic) const;
+  void correct_scales(std::span<const float> x, int rows, int cols, const RandomSite& site, BlockCodes& result) const;
 
   BlockFormat format_;
   Caster caster_;
   Caster scale_caster_;
+  std::optional<Caster> second_caster_;
   double max_element_;
-  double max_scale_;
-};
-
-template <>
-struct EnumNames<ScaleRule> {
-  static constexpr std::string_view kind = "scale rule";
-  static constexpr NamedValue<ScaleRule> values[] = {{ScaleRule::Floor, "floor"},
-                                                     {ScaleRule::Ceil, "ceil"},
-                                                     {ScaleRule::Even, "even"},
-                                                     {ScaleRule::Rceil, "rceil"},
-                                                     {ScaleRule::Nearest, "nearest"}};
+  double target_;
 };
 
 }  // namespace halfulp

@@ -12,6 +12,7 @@
 #include <span>
 #include <string_view>
 
+#include "formats/evidence.h"
 #include "formats/names.h"
 
 namespace halfulp {
@@ -33,7 +34,7 @@ struct Packing {
   int chunk_codes = 0;  // codes between two gaps, which a row must fill; 0: no gaps
   int chunk_bytes = 0;  // of such a chunk and its gap
   std::string_view source;
-  std::string_view evidence;
+  Evidence evidence;
 };
 
 std::span<const Packing> packings();

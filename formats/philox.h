@@ -30,7 +30,7 @@ struct PhiloxKey {
 }
 
 /// What random bits are for; the streams of one seed are independent.
-enum class Stream : uint32_t { Init, Data, Rounding, Evaluation };
+enum class Stream : uint32_t { Init, Data, Rounding, Evaluation, Scales };
 
 /// Where in a run a draw stands. The bits of element i are a function of (seed, stream, step, site, i) alone.
 struct RandomSite {

@@ -256,7 +256,7 @@ constexpr ProfileRow kRows[] = {
      .evidence = Verified,
      .refuses = {.nan = true, .infinity = true, .overflow = true},
      .takes_for = as_finite},
-    {.profile = Cpfloat, .formats = "bfloat16", .evidence = VerifiedByRunning, .takes_for = without_subnormals},
+    {.profile = Cpfloat, .formats = "bfloat16", .evidence = Verified, .takes_for = without_subnormals},
     {.profile = CpfloatSaturate,
      .formats = "e4m3fn",
      .policies = {.overflow = Saturate},

@@ -62,7 +62,7 @@ void add_blocks(Collector& all) {
   const std::vector<float> x = inputs(size_t{kRows} * kCols, 6);
   std::vector<float> y(x.size());
   for (const BlockRow& row : block_formats())
-    for (ScaleRule rule : scale_rules(parse_format(row.scale)))
+    for (ScaleRule rule : scale_rules(row))
       for (Rounding rounding : {Rounding::TiesToEven, Rounding::StochasticC}) {
         const BlockQuantizer quantizer(make_block_format(row.name, rule), rounding, 8);
         all.add(quantizer.quantize(x, y, kRows, kCols, kInputs));

@@ -8,7 +8,7 @@
 namespace halfulp {
 
 OperandCast::OperandCast(const CastSpec& spec) : transform_size_(spec.transform_size), source_(spec.source) {
-  if (find_block_row(spec.format) != nullptr)
+  if (names_block_format(spec.format))
     quantizer_.emplace(make_block_format(spec.format, spec.scale_rule, spec.block), spec.rounding, spec.random_bits);
   else if (spec.format != "binary32")
     caster_.emplace(parse_format(spec.format), Projection{.rounding = spec.rounding,

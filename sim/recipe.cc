@@ -62,11 +62,14 @@ constexpr std::array kRecipes = {
 };
 
 void normalize_format(CastSpec& cast) {
-  if (find_block_row(cast.format) != nullptr) {
-    const BlockFormat format =
-        make_block_format(cast.format, cast.scale_rule, cast.block == "none" ? "" : std::string_view(cast.block));
+  if (names_block_format(cast.format)) {
+    // what the text states itself goes before the fields, which may be those of the recipe it replaces a part of
+    const bool has_shape = cast.block != "none" && !states_option(cast.format, "shape");
+    const BlockFormat format = make_block_format(
+        cast.format, states_option(cast.format, "rule") ? std::nullopt : cast.scale_rule, has_shape ? cast.block : "");
+    cast.format = block_text(format);
     cast.scale_rule = format.rule;
-    cast.block = fmt::format("{}x{}", format.rows, format.cols);
+    cast.block = shape_text(format);
     cast.overflow = Overflow::Saturate;
     return;
   }

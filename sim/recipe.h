@@ -25,7 +25,7 @@ enum class OperandSource { Original, Forward };
 
 /// One operand's whole pipeline. `normalize` fixes the fields that do not matter, so that equal casts compare equal.
 struct CastSpec {
-  std::string format = "binary32";           // scalar or block format
+  std::string format = "binary32";           // scalar or block format, with options such as nvfp4:variant=te
   std::optional<ScaleRule> scale_rule;       // of block formats; empty ("none") otherwise
   std::string block = "none";                // block shape, rows x columns, rows across the reduced dimension
   Rounding rounding = Rounding::TiesToEven;  // of the elements

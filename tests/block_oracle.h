@@ -146,20 +146,40 @@ inline int floor_log2(const Rational& bound) {
   return power_of_two(k) == bound ? k : k - 1;
 }
 
-/// log2 of the scale a rule with power-of-two scales asks for, however large or small.
-inline int scale_exponent(ScaleRule rule, const Format& element, const Rational& amax) {
-  const Rational max = largest(element);
-  const int e_max = floor_log2(max);
-  const int e = floor_log2(amax);
-  // numbers of the highest binade are multiples of 2^(e_max - fraction_bits)
-  const int fraction_bits = element.exponent_bits == 0 ? element.mantissa_bits - 1 : element.mantissa_bits;
-  switch (rule) {
-    case ScaleRule::Floor: return e - e_max;
-    case ScaleRule::Ceil: return ceil_log2(amax) - e_max;
-    case ScaleRule::Even:
-      return (amax >= power_of_two(e + 1) - power_of_two(e - fraction_bits - 1) ? e + 1 : e) - e_max;
-    case ScaleRule::Rceil: return ceil_log2(amax / max);
-    case ScaleRule::Nearest: break;
+/// What a rule asks for: a, and a / max of the element format.
+struct Wanted {
+  Rational a, quotient;
+};
+
+/// Index of the number of the scale format that a rule gives; the nearest end where it lies outside.
+inline uint32_t rule_index(const BlockFormat& format, const Wanted& wanted, uint64_t random) {
+  const Format& element = format.element;
+  const int e_max = floor_log2(largest(element));
+  const auto rounded = [&](const Rational& x, Rounding rounding) {
+    return round_to_index(format.scale, false, x, Draw{rounding, kMaxRandomBits, random});
+  };
+  const auto power = [&](int k) { return rounded(power_of_two(k), Rounding::TiesToEven); };
+  const int e = floor_log2(wanted.a);
+  switch (format.rule) {
+    case ScaleRule::Floor: return power(e - e_max);
+    case ScaleRule::Ceil: return power(ceil_log2(wanted.a) - e_max);
+    case ScaleRule::Even: {
+      // numbers of the highest binade are multiples of 2^(e_max - fraction_bits)
+      const int fraction_bits = element.exponent_bits == 0 ? element.mantissa_bits - 1 : element.mantissa_bits;
+      return power((wanted.a >= power_of_two(e + 1) - power_of_two(e - fraction_bits - 1) ? e + 1 : e) - e_max);
+    }
+    case ScaleRule::NearLog: {
+      const int k = floor_log2(wanted.quotient);
+      return power(wanted.quotient * wanted.quotient > power_of_two(2 * k + 1) ? k + 1 : k);
+    }
+    case ScaleRule::Rceil: return rounded(wanted.quotient, Rounding::AwayFromZero);
+    case ScaleRule::RoundDown: return rounded(wanted.quotient, Rounding::TowardZero);
+    case ScaleRule::Nearest:
+      return rounded(wanted.quotient, format.scale.mantissa_bits > 0 ? Rounding::TiesToEven : Rounding::TiesToAway);
+    case ScaleRule::NearestCode: return rounded(wanted.quotient, Rounding::TiesToEven);
+    case ScaleRule::Stochastic: return rounded(wanted.quotient, Rounding::StochasticC);
+    case ScaleRule::TritonUp:
+    case ScaleRule::TritonDown: break;  // binary32 arithmetic: not for this oracle
   }
   return 0;
 }
@@ -167,11 +187,13 @@ inline int scale_exponent(ScaleRule rule, const Format& element, const Rational&
 /// What quantising an array gives.
 struct Quantized {
   std::vector<uint32_t> codes, scales;
-  std::vector<float> values;  // element · block scale
+  std::vector<float> values;  // element · block scale (· tensor scale where there are several)
   float tensor_scale = 1;
+  std::vector<float> outer_scales;
   CastEvents events;
 };
 
+/// All that is exact: every rule but Triton's, every option but statistic, variant and eden.
 class Quantizer {
  public:
   Quantizer(const BlockFormat& format, Rounding rounding, int random_bits = 0)
@@ -181,121 +203,242 @@ class Quantizer {
     Quantized result;
     result.codes.resize(x.size());
     result.values.resize(x.size());
-    Array array{x, cols, site, 0, 1, true};
-    for (float v : x)
-      if (std::isfinite(v))
-        array.amax = std::max(array.amax, Rational(std::fabs(double(v))));
-      else
-        array.is_finite = false;
-    set_tensor_scale(array, result);
-    const int height = format_.rows == 0 ? std::max(rows, 1) : std::min(format_.rows, std::max(rows, 1));
-    const int width = format_.cols == 0 ? std::max(cols, 1) : std::min(format_.cols, std::max(cols, 1));
-    for (int row = 0; row < rows; row += height)
-      for (int col = 0; col < cols; col += width)
-        quantize_block(array, row, std::min(row + height, rows), col, std::min(col + width, cols), result);
+    const Extent whole{0, rows, 0, cols};
+    std::vector<Array> arrays;
+    for (const Extent& extent : parts(whole, format_.outer.rows, format_.outer.cols)) {
+      Array array{x, cols, site, extent, 1, 1, true};
+      set_tensor_scale(array);
+      arrays.push_back(array);
+      if (format_.has_outer_blocks()) result.outer_scales.push_back(array.tensor_scale);
+    }
+    if (!format_.has_outer_blocks()) result.tensor_scale = arrays.empty() ? empty_scale() : arrays[0].tensor_scale;
+    for (const Extent& extent : parts(whole, format_.rows, format_.cols))
+      for (const Array& array : arrays)
+        if (array.extent.contains(extent)) quantize_block(array, extent, result);
     return result;
   }
 
  private:
+  struct Extent {
+    int row0, row1, col0, col1;
+
+    bool contains(const Extent& other) const {
+      return other.row0 >= row0 && other.row1 <= row1 && other.col0 >= col0 && other.col1 <= col1;
+    }
+  };
+
   struct Array {
     std::span<const float> x;
     int cols;
     RandomSite site;
-    Rational amax;         // of the finite numbers
-    Rational denominator;  // the exact tensor scale; 1 where the format has none
+    Extent extent;
+    Rational unit;  // the exact tensor scale without prescale; 1 where the format has none
+    float tensor_scale;
     bool is_finite;
   };
 
-  // A tensor scale is the amax of the array over the largest number a block can hold, rounded to binary32 for the user
-  // and exact within. 1 for an array of zeros, NaN with a NaN or an infinity anywhere.
-  void set_tensor_scale(Array& array, Quantized& result) const {
+  /// One grid and one scale that a block may be given.
+  struct Trial {
+    const Format* element;
+    Rational unit;  // of the element's numbers, in units of the scale
+    uint32_t scale_index;
+    uint32_t flag;
+    std::vector<uint32_t> codes, indices;
+    Rational error;
+  };
+
+  static std::vector<Extent> parts(const Extent& whole, int height, int width) {
+    std::vector<Extent> all;
+    if (height == 0) height = std::max(whole.row1, 1);
+    if (width == 0) width = std::max(whole.col1, 1);
+    for (int row = 0; row < whole.row1; row += std::min(height, whole.row1 - row))
+      for (int col = 0; col < whole.col1; col += std::min(width, whole.col1 - col))
+        all.push_back({row, row + std::min(height, whole.row1 - row), col, col + std::min(width, whole.col1 - col)});
+    return all;
+  }
+
+  template <class Visitor>
+  static void for_each(const Extent& extent, int cols, Visitor visit) {
+    for (int row = extent.row0; row < extent.row1; ++row)
+      for (int col = extent.col0; col < extent.col1; ++col) visit(size_t(row) * size_t(cols) + size_t(col));
+  }
+
+  /// amax of the numbers that count; false where one of the others spoils them.
+  bool find_amax(const Array& array, const Extent& extent, Rational& amax) const {
+    bool is_finite = true;
+    amax = 0;
+    for_each(extent, array.cols, [&](size_t i) {
+      const float v = array.x[i];
+      if (std::isfinite(v))
+        amax = std::max(amax, Rational(std::fabs(double(v))));
+      else
+        is_finite &= std::isnan(v) ? format_.nan != BlockNan::Block : format_.infinity != BlockInfinity::Block;
+    });
+    return is_finite;
+  }
+
+  static Rational of(const Ratio& ratio) { return Rational(ratio.numerator, ratio.denominator); }
+
+  static float to_binary32(const Rational& x) {
+    static const Format binary32 = parse_format("binary32");
+    return std::bit_cast<float>(round_to_index(binary32, false, x, Draw{}));
+  }
+
+  float empty_scale() const { return to_binary32(1 / of(format_.prescale)); }
+
+  // A tensor scale is the amax of what shares it over the largest number a block can hold, rounded to binary32 for the
+  // user and exact within. 1 for zeros, NaN with a NaN or an infinity anywhere.
+  void set_tensor_scale(Array& array) const {
+    array.tensor_scale = empty_scale();
     if (!format_.has_tensor_scale) return;
-    if (!array.is_finite) {
-      result.tensor_scale = std::numeric_limits<float>::quiet_NaN();
+    Rational amax;
+    array.is_finite = find_amax(array, array.extent, amax);
+    if (!array.is_finite) array.tensor_scale = std::numeric_limits<float>::quiet_NaN();
+    if (!array.is_finite || amax == 0) return;
+    const Rational target = format_.target == 0 ? largest(format_.scale) : Rational(double(format_.target));
+    array.unit = amax / (largest(format_.element) * target);
+    array.tensor_scale = to_binary32(array.unit / of(format_.prescale));
+  }
+
+  void quantize_block(const Array& array, const Extent& extent, Quantized& result) const {
+    Rational amax;
+    const bool is_finite = find_amax(array, extent, amax) && array.is_finite;
+    if (!is_finite) {
+      result.scales.push_back(nan_code(format_.scale));
+      for_each(extent, array.cols, [&](size_t i) {
+        result.values[i] = std::numeric_limits<float>::quiet_NaN();
+        ++result.events.elements;
+        ++result.events.nonfinite;
+      });
       return;
     }
-    if (array.amax == 0) return;
-    array.denominator = array.amax / (largest(format_.element) * largest(format_.scale));
-    const Format binary32 = parse_format("binary32");
-    const uint32_t index = round_to_index(binary32, false, array.denominator, Draw{});
-    result.tensor_scale = std::bit_cast<float>(index);
+    std::vector<Trial> trials;
+    for (uint32_t index : scale_indices(array, extent, amax, result.scales.size()))
+      trials.push_back({&format_.element, 1, index, 0, {}, {}, 0});
+    const size_t count = trials.size();
+    for (size_t t = 0; t < count && format_.second; ++t)
+      trials.push_back({&format_.second->element,
+                        of(format_.second->unit),
+                        trials[t].scale_index,
+                        uint32_t{1} << format_.scale.bits(),
+                        {},
+                        {},
+                        0});
+    size_t best = 0;
+    for (size_t t = 0; t < trials.size(); ++t) {
+      attempt(array, extent, trials[t]);
+      if (trials[t].error < trials[best].error) best = t;
+    }
+    finish(array, extent, trials[best], result);
   }
 
-  void quantize_block(const Array& array, int row0, int row1, int col0, int col1, Quantized& result) const {
-    Rational amax = 0;
-    bool is_finite = array.is_finite || !format_.has_tensor_scale;
-    for (int row = row0; row < row1; ++row)
-      for (int col = col0; col < col1; ++col) {
-        const float v = array.x[size_t(row) * size_t(array.cols) + size_t(col)];
-        if (std::isfinite(v))
-          amax = std::max(amax, Rational(std::fabs(double(v))));
-        else
-          is_finite = false;
-      }
-    const uint32_t scale_code = is_finite ? scale_index(array, amax) : nan_code(format_.scale);
-    const Rational scale = is_finite ? magnitude_of(format_.scale, scale_code) : Rational(0);
-    result.scales.push_back(scale_code);
-    for (int row = row0; row < row1; ++row)
-      for (int col = col0; col < col1; ++col) {
-        const size_t i = size_t(row) * size_t(array.cols) + size_t(col);
-        if (is_finite)
-          quantize_one(array, i, scale, result);
-        else
-          lose_one(i, result);
-      }
+  bool has_infinity(const Array& array, const Extent& extent) const {
+    bool found = false;
+    for_each(extent, array.cols, [&](size_t i) { found |= std::isinf(array.x[i]); });
+    return found;
   }
 
-  // Index of the number of the scale format that the rule gives; the nearest end where it lies outside.
-  uint32_t scale_index(const Array& array, const Rational& amax) const {
-    if (amax == 0) return 0;
-    if (format_.rule == ScaleRule::Nearest)
-      return round_to_index(format_.scale, false, amax / largest(format_.element) / array.denominator, Draw{});
-    const Rational wanted = power_of_two(scale_exponent(format_.rule, format_.element, amax));
+  std::vector<uint32_t> scale_indices(const Array& array, const Extent& extent, const Rational& amax,
+                                      size_t number) const {
+    const uint32_t last = last_index(format_.scale, false);
+    if (has_infinity(array, extent) && format_.infinity == BlockInfinity::Saturate) return {last};
+    RandomSite site = array.site;
+    site.stream = Stream::Scales;
+    const uint64_t random = halfulp::random_bits(site, uint32_t(number), kMaxRandomBits);
+    const auto index = [&](const Rational& more) { return scale_index(array, amax, more, random); };
+    std::vector<uint32_t> all = {index(1)};
+    if (format_.search == Search::FourOverSix) all.push_back(index(Rational(3, 2)));
+    if (format_.search == Search::Nearby) {
+      const int first = int(all[0]);
+      for (int step = 1; step <= format_.reach; ++step)
+        for (int other : {first - step, first + step})
+          if (other >= 0 && other <= int(last) && magnitude_of(format_.scale, uint32_t(other)) > 0)
+            all.push_back(uint32_t(other));
+    }
+    return all;
+  }
+
+  uint32_t scale_index(const Array& array, Rational amax, const Rational& more, uint64_t random) const {
+    const Format& scale = format_.scale;
+    const auto index_of = [&](const Rational& x) { return round_to_index(scale, false, x, Draw{}); };
+    amax = std::max(amax, Rational(double(format_.smallest_amax)));
+    if (amax == 0 && format_.zero == ZeroScale::One) return index_of(1);
+    if (amax == 0 && format_.zero == ZeroScale::UnitAmax) amax = 1;
     uint32_t index = 0;
-    while (index < last_index(format_.scale, false) && magnitude_of(format_.scale, index + 1) <= wanted) ++index;
+    if (amax != 0) {
+      const Rational a = amax * of(format_.headroom) * more / array.unit;
+      index = rule_index(format_, {a, a / largest(format_.element)}, random);
+    }
+    const bool has_zero = magnitude_of(scale, 0) == 0;
+    if (has_zero && format_.zero == ZeroScale::One && index == 0) return index_of(1);
+    if (has_zero && format_.zero == ZeroScale::MinSubnormal && index == 0) return 1;
+    if (has_zero && format_.zero == ZeroScale::MinNormal)
+      while (magnitude_of(scale, index) < power_of_two(1 - scale.bias)) ++index;
     return index;
   }
 
-  void quantize_one(const Array& array, size_t i, const Rational& scale, Quantized& result) const {
-    const Format& element = format_.element;
-    const float x = array.x[i];
-    const double magnitude = std::fabs(double(x));
-    const Rational whole_scale = scale * array.denominator;
-    uint32_t index = 0;
-    if (scale != 0) {
+  void attempt(const Array& array, const Extent& extent, Trial& trial) const {
+    const Rational scale = magnitude_of(format_.scale, trial.scale_index);
+    const Rational whole = scale * array.unit / of(format_.prescale) * trial.unit;
+    const Format& element = *trial.element;
+    for_each(extent, array.cols, [&](size_t i) {
+      const float x = array.x[i];
       Draw draw = draw_;
       if (is_stochastic(draw.rounding)) draw.random = halfulp::random_bits(array.site, uint32_t(i), draw.random_bits);
-      index = round_to_index(element, std::signbit(x), magnitude / whole_scale, draw);
-      result.codes[i] = code_of(element, std::signbit(x), index);
-    }
-    const Rational exact = magnitude_of(element, index) * scale;
-    const bool negative = std::signbit(x) && result.codes[i] != 0;
-    // exact in double: at most 8 significant bits of an element times 24 of a scale
-    result.values[i] = float(negative ? -exact.get_d() : exact.get_d());
-    count_one(x, i, whole_scale, index, result);
+      uint32_t index = 0, code = 0;
+      if (std::isnan(x)) {
+        code = element.has_nan() ? nan_code(element) : 0;
+      } else if (scale != 0) {
+        index = std::isinf(x) ? last_index(element, x < 0)
+                              : round_to_index(element, std::signbit(x), std::fabs(double(x)) / whole, draw);
+        code = code_of(element, std::signbit(x), index);
+      }
+      trial.codes.push_back(scale == 0 ? 0 : code);
+      trial.indices.push_back(index);
+      if (!std::isfinite(x)) return;
+      const Rational error = abs(magnitude_of(element, index) * whole - std::fabs(double(x)));
+      switch (format_.metric) {
+        case Metric::Mse: trial.error += error * error; break;
+        case Metric::Mae: trial.error += error; break;
+        case Metric::MaxAbs: trial.error = std::max(trial.error, error); break;
+      }
+    });
   }
 
-  static void lose_one(size_t i, Quantized& result) {
-    result.values[i] = std::numeric_limits<float>::quiet_NaN();
-    ++result.events.elements;
-    ++result.events.nonfinite;
+  void finish(const Array& array, const Extent& extent, const Trial& trial, Quantized& result) const {
+    const Rational scale = magnitude_of(format_.scale, trial.scale_index);
+    result.scales.push_back(trial.scale_index | trial.flag);
+    size_t n = 0;
+    for_each(extent, array.cols, [&](size_t i) {
+      const float x = array.x[i];
+      result.codes[i] = trial.codes[n];
+      const uint32_t index = trial.indices[n++];
+      const Rational exact = magnitude_of(*trial.element, index) * trial.unit * scale;
+      const bool negative = std::signbit(x) && result.codes[i] != 0;
+      float value = trial.unit == 1 ? float(exact.get_d()) : to_binary32(exact);  // get_d is exact for binary fractions
+      if (std::isnan(x) && scale != 0 && trial.element->has_nan()) value = std::numeric_limits<float>::quiet_NaN();
+      if (negative) value = -value;
+      result.values[i] = format_.has_outer_blocks() ? value * array.tensor_scale : value;
+      count_one(x, value, double(array.tensor_scale), scale * array.unit / of(format_.prescale), trial, index,
+                result.events);
+    });
   }
 
-  void count_one(float x, size_t i, const Rational& whole_scale, uint32_t index, Quantized& result) const {
-    CastEvents& events = result.events;
-    const double value = double(result.values[i]) * double(result.tensor_scale);
-    ++events.elements;
-    if (!std::isfinite(value)) {
-      ++events.nonfinite;
-      return;
-    }
-    const Format& element = format_.element;
+  static void count_one(float x, float unscaled, double tensor_scale, const Rational& whole_scale, const Trial& trial,
+                        uint32_t index, CastEvents& events) {
+    const double value = double(unscaled) * tensor_scale;
+    const Format& element = *trial.element;
+    const Rational largest_here = magnitude_of(element, last_index(element, x < 0)) * trial.unit * whole_scale;
     const bool is_integer = element.exponent_bits == 0;
+    ++events.elements;
+    events.nonfinite += !std::isfinite(value) || !std::isfinite(x);
+    if (!std::isfinite(value)) return;
     // a block whose scale is zero has no grid to be beyond
     events.saturated +=
-        whole_scale != 0 && std::fabs(double(x)) > magnitude_of(element, last_index(element, x < 0)) * whole_scale;
+        whole_scale != 0 && (std::isinf(x) || (!std::isnan(x) && Rational(std::fabs(double(x))) > largest_here));
     events.flushed += x != 0 && index == 0;
     events.subnormal += !is_integer && index > 0 && index < uint32_t{1} << element.mantissa_bits;
+    if (!std::isfinite(x)) return;
     events.error_squares += (value - double(x)) * (value - double(x));
     events.signal_squares += double(x) * double(x);
   }

@@ -155,7 +155,7 @@ TEST(BlocksVerb, list_shows_every_block_format_with_its_rules) {
     EXPECT_EQ(rows[i]["name"], row.name);
     EXPECT_EQ(rows[i]["element"], row.element);
     EXPECT_EQ(rows[i]["scale"], row.scale);
-    EXPECT_EQ(rows[i]["tensor_scale"], row.has_tensor_scale);
+    EXPECT_EQ(rows[i]["tensor_scale"], row.options.find("outer=") != row.options.npos);
     for (const ScaleRule rule : scale_rules(parse_format(row.scale)))
       EXPECT_NE(rows[i]["scale_rules"].get<std::string>().find(name(rule)), std::string::npos);
   }
@@ -172,6 +172,28 @@ TEST(BlocksVerb, one_block_format_explains_each_rule_it_can_follow) {
 TEST(BlocksVerb, table_json_and_csv_carry_the_same_facts) {
   expect_same_facts({"blocks"});
   for (const BlockRow& row : block_formats()) expect_same_facts({"blocks", std::string(row.name)});
+}
+
+TEST(BlocksVerb, options_rules_and_variants_are_the_library_s) {
+  const auto options = nlohmann::json::parse(output_of({"blocks", "--options", "--json"}));
+  ASSERT_EQ(options.size(), block_options().size());
+  for (size_t i = 0; i < options.size(); ++i) EXPECT_EQ(options[i]["option"], block_options()[i].name);
+  const auto variants = nlohmann::json::parse(output_of({"blocks", "--variants", "--json"}));
+  ASSERT_EQ(variants.size(), names<Variant>().size());
+  for (size_t i = 0; i < variants.size(); ++i) EXPECT_NE(variants[i].value("evidence", ""), "");
+  const auto rules = nlohmann::json::parse(output_of({"blocks", "--rules", "--json"}));
+  EXPECT_EQ(rules.size(), names<ScaleRule>().size());
+  for (const char* list : {"--options", "--variants", "--rules"}) expect_same_facts({"blocks", list});
+  expect_unusable({"blocks", "--rules", "nvfp4"}, {"only one of them"});
+}
+
+TEST(BlocksVerb, any_block_format_can_be_shown) {
+  const auto block =
+      nlohmann::json::parse(output_of({"blocks", "e2m1/ue5m3/1x8:outer=tensor,headroom=17/16", "--json"}));
+  EXPECT_EQ(block["name"], "e2m1/ue5m3/1x8:outer=tensor,headroom=17/16");
+  EXPECT_EQ(block["shape"], "1x8");
+  EXPECT_EQ(block["option_headroom"], "17/16");
+  expect_unusable({"blocks", "nvfp4:headroom=0"}, {"a fraction such as 17/16"});
 }
 
 TEST(BlocksVerb, an_unknown_name_is_answered_with_the_nearest) {

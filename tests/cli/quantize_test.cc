@@ -56,6 +56,10 @@ TEST(QuantizeVerb, files_hold_what_the_reference_gives) {
                                          {"nvfp4", "", "", {}, "(5, 33)", 5, 33, "(5, 3)"},
                                          {"nvfp4", "nearest", "16x16", stochastic, "(2, 10, 20)", 20, 20, "(2, 2)"},
                                          {"mxfp6_e2m3", "ceil", "1x8", stochastic, "(3, 8)", 3, 8, "(3, 1)"},
+                                         {"nvfp4:variant=te", "", "", {}, "(5, 33)", 5, 33, "(5, 3)"},
+                                         {"if4:nan=element", "", "1x8", stochastic, "(5, 33)", 5, 33, "(5, 5)"},
+                                         {"e2m1/ue5m3/2x16:outer=tensor", "rceil", "", {}, "(4, 33)", 4, 33, "(2, 3)"},
+                                         {"mxfp4:prescale=3/4", "floor", "", {}, "(4, 40)", 4, 40, "(4, 2)"},
                                          {"mxfp4", "floor", "", {}, "(0, 8)", 0, 8, "(0, 1)"},
                                          {"nvfp4", "", "", {}, "(3, 0)", 3, 0, "(3, 0)"}}) {
     SCOPED_TRACE(c.block + " " + c.array_shape);
@@ -103,17 +107,33 @@ TEST(QuantizeVerb, files_hold_what_the_reference_gives) {
       for (int col = 0; col < c.cols; ++col) {
         const size_t i = size_t(row) * size_t(c.cols) + size_t(col);
         const size_t block = size_t(row / format.rows) * size_t(blocks_in_row) + size_t(col / block_cols);
-        const float product =
-            float(decode(format.element, wanted.codes[i]) * decode(format.scale, wanted.scales[block]));
+        const float product = float(element_value(format, wanted.scales[block], wanted.codes[i]) *
+                                    scale_value(format, wanted.scales[block]));
         const float value = product * wanted.tensor_scale;
         ASSERT_TRUE(values[i] == value || (std::isnan(values[i]) && std::isnan(value))) << i << ": " << values[i];
       }
     EXPECT_EQ(summary["elements"], x.size());
-    if (format.has_tensor_scale)
+    if (format.has_tensor_scale || wanted.tensor_scale != 1)
       EXPECT_EQ(summary["tensor_scale"], double(wanted.tensor_scale));
     else
       EXPECT_TRUE(summary["tensor_scale"].is_null());
   }
+}
+
+TEST(QuantizeVerb, tensor_scales_of_rows_have_a_file_and_are_in_the_values) {
+  const ScratchFolder scratch;
+  write_file(scratch.file("in.npy"), float_npy("(2, 2)", {6 * 448, 6, -3, 12}));
+  const auto summary = nlohmann::json::parse(
+      output_of({"quantize", "--block", "nvfp4:outer=row", scratch.file("in.npy"), scratch.file("out.npy"),
+                 "--tensor-scales", scratch.file("tensor.npy"), "--json"}));
+  EXPECT_TRUE(summary["tensor_scale"].is_null());
+  EXPECT_EQ(summary["block"], "nvfp4:outer=row");
+  const Written scales = read_written(scratch.file("tensor.npy"));
+  EXPECT_EQ(scales.header, header_text("<f4", "(2, 1)"));
+  EXPECT_EQ(values_of<float>(scales.data), (std::vector<float>{1, float(12 / 2688.0)}));
+  const std::vector<float> values = values_of<float>(read_written(scratch.file("out.npy")).data);
+  EXPECT_EQ(values[0], 6 * 448.0f);
+  EXPECT_EQ(values[3], float(6 * 448) * float(12 / 2688.0));
 }
 
 TEST(QuantizeVerb, summary_counts_what_happened) {
@@ -267,7 +287,8 @@ TEST(QuantizeVerb, arguments_that_do_not_go_together_say_what_does) {
   expect_unusable({"quantize", "--block", "nvfp4", in, out, out}, {"one argument too many"});
   expect_unusable({"quantize", "--block", "nvfp5", in, out}, {"no block format named 'nvfp5'; nearest: nvfp4"});
   expect_unusable({"quantize", "--block", "mxfp4", in, out}, {"--scale-rule", "must be stated", "floor, ceil, even"});
-  expect_unusable({"quantize", "--block", "nvfp4", "--scale-rule", "floor", in, out}, {"not with scale rule 'floor'"});
+  expect_unusable({"quantize", "--block", "nvfp4", "--scale-rule", "triton_up", in, out},
+                  {"not with scale rule 'triton_up'"});
   expect_unusable({"quantize", "--block", "nvfp4", "--scale-rule", "flor", in, out}, {"nearest: floor"});
   expect_unusable({"quantize", "--block", "nvfp4", "--shape", "0x4", in, out}, {"--shape", "'0x4'", "16x16"});
   expect_unusable({"quantize", "--block", "nvfp4", "--rounding", "stochastic_a", in, out},

@@ -43,6 +43,23 @@ const Settings kText = {{"task", "char_lm"}};
 
 // --- canonical text ---
 
+TEST(ExperimentText, block_formats_have_one_spelling) {
+  const auto cast = [](const std::string& format, const std::string& block) {
+    Settings settings = kTable;
+    settings.push_back({"recipe", "nvfp4-naive"});
+    settings.push_back({"recipe.fprop.x.format", format});
+    if (!block.empty()) settings.push_back({"recipe.fprop.x.block", block});
+    return make_experiment(settings).recipe.fprop_x;
+  };
+  const CastSpec spec = cast("nvfp4:target=max,rule=rceil,shape=1x32,headroom=1.0625", "none");
+  EXPECT_EQ(spec.format, "nvfp4:headroom=17/16");
+  EXPECT_EQ(spec.block, "1x32");
+  EXPECT_EQ(spec.scale_rule, ScaleRule::Rceil);
+  EXPECT_EQ(cast("int8/ue4m3/1x16", "allx16").block, "allx16");
+  EXPECT_NE(cast("nvfp4:variant=te", "none"), cast("nvfp4", "none"));
+  EXPECT_EQ(cast("nvfp4:variant=exact", "none"), cast("nvfp4", "none"));
+}
+
 TEST(ExperimentText, reads_back_as_the_same_experiment_for_every_task_and_recipe) {
   for (const TaskRow& task : tasks())
     for (const RecipeRow& recipe : recipes()) {
@@ -325,9 +342,9 @@ TEST(ExperimentErrors, fields_must_fit_together) {
 
 TEST(ExperimentErrors, of_recipes_name_the_slot_and_the_field) {
   expect_complaint(with(kTable, {{"recipe.dgrad.g.format", "mxfp4"}}),
-                   {"recipe.dgrad.g", "scale rule must be stated", "floor", "rceil"});
-  expect_complaint(with(kTable, {{"recipe.dgrad.g.format", "nvfp4"}, {"recipe.dgrad.g.scale_rule", "floor"}}),
-                   {"recipe.dgrad.g", "not with scale rule 'floor'", "nearest"});
+                   {"recipe.dgrad.g", "scale rule must be stated", "triton_up", "rceil"});
+  expect_complaint(with(kTable, {{"recipe.dgrad.g.format", "nvfp4"}, {"recipe.dgrad.g.scale_rule", "triton_up"}}),
+                   {"recipe.dgrad.g", "not with scale rule 'triton_up'", "nearest"});
   expect_complaint(with(kTable, {{"recipe", "mxfp8"}, {"recipe.fprop.w.block", "16"}}), {"recipe.fprop.w", "16x16"});
   expect_complaint(with(kTable, {{"recipe.fprop.x.source", "forward"}}), {"recipe.fprop.x", "source", "original"});
   expect_complaint(with(kTable, {{"recipe.fprop.w.source", "forward"}}), {"recipe.fprop.w", "source", "original"});
