@@ -52,8 +52,8 @@ inline constexpr Verb kVerbs[] = {
      "printf '1.5\\n-inf\\n' | halfulp cast --format e5m2 --profile cuda --json",
      run_cast},
     {"explain",
-     "One number in one format: its neighbours, the code that each rounding gives it (overflow and NaN as in ocp), and "
-     "that of each profile",
+     "One number in one format: its neighbours, and the codes that roundings (with policies of ocp) and profiles give "
+     "it",
      "halfulp explain 465 --format e4m3fn\n"
      "halfulp explain nan --format e2m1\n"
      "halfulp explain 0.3 --format e2m1 --random-bits 8 --csv",
