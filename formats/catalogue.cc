@@ -174,15 +174,16 @@ const std::array kFewLevels = {
 
 // Members of the parametrised families that have been published or that people ask for.
 constexpr std::string_view kMembers[] = {
-    "ue6m1",       "ue5m1",        "ue6m2",         "ue4m4",          "ue3m5",
-    "binary8p3se", "binary8p3sf",  "binary8p4se",   "binary8p4sf",    "binary8p5se",
-    "binary8p3ue", "binary8p4ue",  "binary8p1uf",   "binary6p3sf",    "binary6p4sf",
-    "binary4p2se", "binary4p2sf",  "uint2",         "uint3",          "uint4",
-    "uint8",       "uint16",       "midrise1",      "midrise2",       "midrise4",
-    "midrise8",    "posit8es0",    "posit8es1",     "posit8",         "posit16es1",
-    "posit16",     "posit32",      "takum8_linear", "takum16_linear", "takum8_logarithmic",
-    "lns4f3",      "lns4f3_value", "pow2_4",        "pow2_4_value",   "log2_4",
-    "logsqrt2_4",  "adalog4q17",   "adalog4q17lut",
+    "ue6m1",       "ue5m1",         "ue6m2",          "ue4m4",
+    "ue3m5",       "binary8p3se",   "binary8p3sf",    "binary8p4se",
+    "binary8p4sf", "binary8p5se",   "binary8p3ue",    "binary8p4ue",
+    "binary8p1uf", "binary6p3sf",   "binary6p4sf",    "binary4p2se",
+    "binary4p2sf", "uint4",         "uint8",          "midrise1",
+    "midrise2",    "midrise4",      "midrise8",       "posit8es0",
+    "posit8es1",   "posit8",        "posit16es1",     "posit16",
+    "posit32",     "takum8_linear", "takum16_linear", "takum8_logarithmic",
+    "lns4f3",      "lns4f3_value",  "pow2_4",         "pow2_4_value",
+    "log2_4",      "logsqrt2_4",    "adalog4q17",     "adalog4q17lut",
 };
 
 std::optional<Format> parse_member(std::string_view text) {

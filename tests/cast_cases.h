@@ -33,11 +33,10 @@ inline std::vector<Format> formats_up_to(int bits) {
 /// NaN, a lone exponent or mantissa bit, fixed point, IEEE P3109's, and ones whose exponent field 0 reads as zero.
 inline std::vector<Format> test_formats(int bits) {
   std::vector<Format> result = formats_up_to(bits);
-  for (const char* text :
-       {"e5m3",        "e4m4",        "e2m5fn",  "e3m3fnuz",    "e1m3",        "e1m1fn",      "e2m1ieee",   "e5m0",
-        "e6m0fn",      "e4m3b0fn",    "e4m3b20", "e8m1",        "e6m9",        "e8m3fnuz",    "ue6m2",      "ue4m4",
-        "ue5m2ieee",   "ue2m1finite", "ue1m3",   "ue7m3",       "u2f6",        "u0f5",        "s4f2",       "s1f9",
-        "e4m3fnflush", "e8m7flush",   "uint1",   "binary5p1se", "binary7p6sf", "binary3p3uf", "binary5p1ue"})
+  for (const char* text : {"e5m3",  "e4m4",        "e2m5fn",    "e3m3fnuz",    "e1m3",        "e1m1fn",     "e2m1ieee",
+                           "e5m0",  "e6m0fn",      "e4m3b0fn",  "e4m3b20",     "e8m1",        "e6m9",       "e8m3fnuz",
+                           "ue6m2", "ue4m4",       "ue5m2ieee", "ue2m1finite", "ue1m3",       "ue7m3",      "u2f6",
+                           "s4f2",  "e4m3fnflush", "e8m7flush", "uint1",       "binary5p1se", "binary5p1ue"})
     if (const Format format = parse_format(text); format.bits() <= bits) result.push_back(format);
   return result;
 }

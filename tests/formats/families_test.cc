@@ -172,6 +172,27 @@ TEST(Families, encode_rounds_random_numbers_as_the_oracle) {
   }
 }
 
+// A middle, and what is more than it by less than any double shows: the last bit of 64, or only a sticky bit.
+TEST(Families, what_lies_below_binary64_decides_ties) {
+  for (const Format& format : small_members()) {
+    if (format.domain == Domain::Logarithm || format.family == Family::LogarithmicTakum) continue;
+    const FamilyOracle oracle(format);
+    for (const double x : oracle.inputs()) {
+      const bool is_tie = x != 0 && oracle.place(x).nu == mpq_class(1, 2);
+      if (!is_tie) continue;
+      Real last_bit = Real::of(x), sticky = Real::of(x);
+      last_bit.significand |= 1;
+      sticky.sticky = true;
+      for (const Projection& projection : projections({1}, {})) {
+        if (is_stochastic(projection.rounding)) continue;
+        const uint32_t want = oracle.encode(projection, std::nextafter(x, 2 * x));
+        ASSERT_EQ(encode(format, projection, last_bit), want) << std::string_view(format.name) << " " << x;
+        ASSERT_EQ(encode(format, projection, sticky), want) << std::string_view(format.name) << " " << x;
+      }
+    }
+  }
+}
+
 TEST(Families, infinities_nans_and_overflow_follow_the_policies) {
   for (const Format& format : small_members()) {
     const FamilyOracle oracle(format);
