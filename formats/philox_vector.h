@@ -49,38 +49,45 @@ struct Draws {
   U64 word[4];
 };
 
-HALFULP_INLINE void philox_round(Draws& d, uint32_t key0, uint32_t key1) {
+/// The keys of the rounds.
+struct PhiloxKeys {
+  U64 word[10][2];
+
+  HALFULP_INLINE explicit PhiloxKeys(uint64_t seed) {
+    for (uint32_t round = 0; round < 10; ++round) {
+      word[round][0] = U64{} + (uint32_t(seed) + round * 0x9E3779B9);
+      word[round][1] = U64{} + (uint32_t(seed >> 32) + round * 0xBB67AE85);
+    }
+  }
+};
+
+HALFULP_INLINE void philox_round(Draws& d, const U64 (&key)[2]) {
   const U64 product0 = multiply_halves(d.word[0], U64{} + 0xD2511F53);
   const U64 product1 = multiply_halves(d.word[2], U64{} + 0xCD9E8D57);
-  d = {{(product1 >> 32) ^ d.word[1] ^ (U64{} + key0), product1, (product0 >> 32) ^ d.word[3] ^ (U64{} + key1),
-        product0}};
+  d = {{(product1 >> 32) ^ d.word[1] ^ key[0], product1, (product0 >> 32) ^ d.word[3] ^ key[1], product0}};
 }
 
-/// Draws of one site that are worked out side by side: two vectors, so that one's multiplications fill the other's
-/// waits.
-inline constexpr size_t kDrawsAtOnce = kLanes;
+/// Draws that are worked out side by side: as many vectors as registers hold, so that each fills the others' waits.
+inline constexpr size_t kDrawVectors = kVectorBytes == 64 ? 4 : 2;
+inline constexpr size_t kDrawsPerVector = kVectorBytes / 8, kDrawsAtOnce = kDrawVectors * kDrawsPerVector;
 
 /// Stores the words of draws first, first + 1, …, each & mask.
-HALFULP_INLINE void store_draws(const RandomSite& at, uint32_t first, uint32_t mask, uint32_t* words) {
-  constexpr size_t kHalf = kDrawsAtOnce / 2;
+HALFULP_INLINE void store_draws(const RandomSite& at, const PhiloxKeys& keys, uint32_t first, uint32_t mask,
+                                uint32_t* words) {
   // Lanes in the order in which even_lanes and odd_lanes bring them back: 0, n/2, 1, n/2 + 1, …
   U64 offset;
-  for (size_t lane = 0; lane < kHalf; ++lane) offset[lane] = lane % 2 * (kHalf / 2) + lane / 2;
-  Draws draws[2];
-  for (size_t v = 0; v < 2; ++v)
-    draws[v] = {
-        {offset + (first + uint32_t(v * kHalf)), U64{} + at.step, U64{} + at.site, U64{} + uint32_t(at.stream)}};
-  uint32_t key0 = uint32_t(at.seed), key1 = uint32_t(at.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    for (Draws& d : draws) philox_round(d, key0, key1);
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
-  }
-  for (size_t v = 0; v < 2; ++v) {
-    const U64 lower = U64{} + 0xffffffff, kept = U64{} + (uint64_t{mask} << 32 | mask);
+  for (size_t lane = 0; lane < kDrawsPerVector; ++lane) offset[lane] = lane % 2 * (kDrawsPerVector / 2) + lane / 2;
+  Draws draws[kDrawVectors];
+  for (size_t v = 0; v < kDrawVectors; ++v)
+    draws[v] = {{offset + (first + uint32_t(v * kDrawsPerVector)), U64{} + at.step, U64{} + at.site,
+                 U64{} + uint32_t(at.stream)}};
+  for (size_t round = 0; round < 10; ++round)
+    for (Draws& d : draws) philox_round(d, keys.word[round]);
+  const U64 lower = U64{} + 0xffffffff, kept = U64{} + (uint64_t{mask} << 32 | mask);
+  for (size_t v = 0; v < kDrawVectors; ++v) {
     const U64 words01 = (draws[v].word[0] & lower) | draws[v].word[1] << 32;
     const U64 words23 = (draws[v].word[2] & lower) | draws[v].word[3] << 32;
-    uint32_t* to = words + v * kHalf * 4;
+    uint32_t* to = words + v * kDrawsPerVector * 4;
     store(to, packs::even_lanes(words01, words23) & kept);
     store(to + kLanes, packs::odd_lanes(words01, words23) & kept);
   }
@@ -121,9 +128,10 @@ class RandomRun {
     window_ = draw * per_draw;
     // No more than is asked for, and not across the last index, after which comes the first.
     const size_t wanted = (first - window_ + count + per_draw - 1) / per_draw;
+    const PhiloxKeys keys(site_.seed);
     size_t draws = 0;
     for (; draws < kDraws && draws < wanted; draws += kDrawsAtOnce)
-      store_draws(site_, draw + uint32_t(draws), mask_, words_ + 4 * draws);
+      store_draws(site_, keys, draw + uint32_t(draws), mask_, words_ + 4 * draws);
     filled_ = draws * per_draw;
     const size_t left = (uint64_t{1} << 32) - window_;
     filled_ = filled_ < left ? filled_ : left;
