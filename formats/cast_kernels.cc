@@ -12,7 +12,7 @@ namespace {
 // Elements that are worked on at once where intermediate results have to be kept.
 constexpr size_t kChunk = 256;
 
-constexpr uint32_t kMinNormalBits = 0x00800000;
+constexpr uint32_t kMinNormalBits = 0x00800000, kQuietNan = 0x7fc00000;
 
 template <Rounding R>
 [[gnu::always_inline]] inline void convert(const Encoder& e, float x, uint32_t random, float& y) {
@@ -352,6 +352,31 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   });
 }
 
+HALFULP_INLINE I32 decoded(const Decoder& d, I32 code) {
+  if (d.sign_extension >= 0)
+    return bits_of(__builtin_convertvector(code << d.sign_extension >> d.sign_extension, F32) * (F32{} + d.step));
+  const I32 index = code & splat(d.magnitude_bits), is_negative = (code & splat(d.sign_code)) != 0;
+  const I32 small = bits_of(__builtin_convertvector(index, F32) * (F32{} + d.step));
+  I32 bits = select(index < splat(d.first_normal), small, (index << d.field_drop) + splat(d.lowest_bits));
+  bits = select(index > splat(d.max_index), splat(kQuietNan), bits);
+  bits = select(index == splat(d.infinity), splat(kInfinityBits), bits);
+  bits = or_masked(bits, is_negative, splat(kSignBit));
+  return select((index == 0) & is_negative, splat(d.negative_zero), bits);
+}
+
+template <class Code>
+void decode_loop(const Decoder& decoder, const Code* codes, float* values, size_t count) {
+  const Decoder d = decoder;
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(values + i, decoded(d, load_extended(codes + i)));
+  if (i == count) return;
+  Code in[kLanes] = {};
+  float out[kLanes];
+  __builtin_memcpy(in, codes + i, (count - i) * sizeof *codes);
+  store(out, decoded(d, load_extended(in)));
+  __builtin_memcpy(values + i, out, (count - i) * sizeof *values);
+}
+
 // binary64 to binary32, to odd: the exact value when it fits, otherwise the neighbour whose last bit is 1. Magnitudes
 // outside binary32's normal range go to its ends, which the casts that follow do not tell apart.
 [[gnu::always_inline]] inline float narrow_to_odd(double x) {
@@ -413,6 +438,16 @@ void encode_codes(const CastJob& job, const float* x, uint16_t* codes, size_t co
 }
 void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t count) {
   choose_loop(job, x, codes, count);
+}
+
+void decode_codes(const Decoder& decoder, const uint8_t* codes, float* values, size_t count) {
+  decode_loop(decoder, codes, values, count);
+}
+void decode_codes(const Decoder& decoder, const uint16_t* codes, float* values, size_t count) {
+  decode_loop(decoder, codes, values, count);
+}
+void decode_codes(const Decoder& decoder, const uint32_t* codes, float* values, size_t count) {
+  decode_loop(decoder, codes, values, count);
 }
 
 uint32_t largest_magnitude(const float* x, size_t count) { return amax_bits(x, count); }
