@@ -328,8 +328,8 @@ void choose_care(const Encoder& e, const float* x, Result* y, size_t count, Fiel
 // The best way there is for this cast.
 template <Rounding R, class Result>
 void choose_way(const Encoder& e, const float* x, Result* y, size_t count, Fields fields) {
-  if (ByDrop<R>::reaches(e)) return choose_care<ByDrop<R>>(e, x, y, count, fields);
   const FloatControl control(R);
+  if (ByDrop<R>::reaches(e)) return choose_care<ByDrop<R>>(e, x, y, count, fields);
 #if defined(__AVX512F__)
   if constexpr (!is_stochastic(R) && !std::is_same_v<Result, float>)
     if (ByTable<R>::reaches(e)) return choose_care<ByTable<R>>(e, x, y, count, fields);
