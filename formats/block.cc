@@ -91,7 +91,7 @@ CastEvents& CastEvents::operator+=(const CastEvents& other) {
 
 GridRange range_of(const Format& format) {
   return {.max_positive = max_finite(format),
-          .max_negative = magnitude(format, format.max_index(true)),
+          .max_negative = magnitude(format, format.max_index(true), true),
           .min_normal = min_normal(format)};
 }
 

@@ -107,6 +107,30 @@ TEST(ScaleRules, triton_works_on_the_bits_of_a_binary32_quotient) {
     }
 }
 
+// torchao, TransformerEngine and PTX round amax / max or amax · (1 / max) up in binary32: byte for byte the exact rule
+// as long as the quotient is normal.
+TEST(ScaleRules, rceil_is_what_binary32_division_gives) {
+  for (const char* element : {"e2m1", "e4m3fn", "e5m2", "e2m3", "e3m2"}) {
+    const float max = float(max_finite(parse_format(element)));
+    const auto up = [](float quotient) {
+      const uint32_t bits = std::bit_cast<uint32_t>(quotient);
+      const uint32_t field = bits >> 23;
+      return field + ((bits & 0x7fffff) != 0 && field < 254);
+    };
+    for (uint32_t i = 0; i < 30000; ++i) {
+      const uint32_t word = random_word({.seed = 6}, i);
+      float amax = std::bit_cast<float>(word & 0x7fffffff);
+      if (i % 3 == 0)  // beside max · 2^k
+        amax =
+            std::bit_cast<float>(std::bit_cast<uint32_t>(std::ldexp(max, int(word % 200) - 100)) + word / 256 % 3 - 1);
+      if (!std::isfinite(amax) || amax < max * 0x1p-126f) continue;
+      const uint32_t byte = codes_of(fmt::format("{}/e8m0/1x1:rule=rceil", element), {amax}).scales[0];
+      ASSERT_EQ(up(amax / max), byte) << element << " " << amax;
+      ASSERT_EQ(up(amax * (1 / max)), byte) << element << " " << amax;
+    }
+  }
+}
+
 TEST(ScaleRules, stochastic_scales_are_unbiased_and_keyed_by_their_block) {
   // 1.09375 lies 3/4 of the way from 1 to 1.125
   const std::vector<float> x(4096, 1.09375f);
