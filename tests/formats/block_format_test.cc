@@ -112,6 +112,7 @@ TEST(BlockText, what_is_no_block_format_gets_one_clear_line) {
       {"nvfp4:headroom=-1", "a fraction such as 17/16"},
       {"nvfp4:headroom=nan", "a fraction such as 17/16"},
       {"nvfp4:headroom=1/65537", "65536"},
+      {"nvfp4:headroom=65537", "65536"},
       {"nvfp4:headroom=1234567890", "a fraction such as 17/16"},
       {"nvfp4:target=nan", "the target is 'max' or a number"},
       {"nvfp4:target=-1", "the target is 'max' or a number"},

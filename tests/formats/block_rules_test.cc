@@ -162,6 +162,16 @@ TEST(ScaleRules, rms_is_binary64_in_row_order) {
   }
 }
 
+TEST(ScaleRules, nearby_scales_reach_the_smallest_but_not_zero) {
+  // the scale of amax is 2/512; only under 1/512 do the small numbers not vanish
+  std::vector<float> x(161, 0.5f / 512);
+  x[0] = 9.0f / 512;
+  EXPECT_EQ(codes_of("e2m1/ue4m3/1x161", x).scales[0], 2u);
+  EXPECT_EQ(codes_of("e2m1/ue4m3/1x161:search=nearby*1", x).scales[0], 1u);
+  EXPECT_EQ(codes_of("e2m1/ue4m3/1x161:search=nearby*9", x).scales[0], 1u);
+  EXPECT_EQ(codes_of("e2m1/ue4m3/1x1:search=nearby*1", {3e-3f}).scales[0], 1u) << "a scale of zero errs by all of it";
+}
+
 TEST(BlockPolicies, of_blocks_of_zeros) {
   struct Row {
     const char* text;

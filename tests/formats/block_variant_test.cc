@@ -164,20 +164,38 @@ Codes quantized(const std::string& text, const Input& in) {
 uint32_t word(uint32_t index, uint32_t step = 0) { return random_word({.seed = 77, .step = step}, index); }
 float unit(uint32_t index, uint32_t step = 0) { return float(word(index, step) >> 8) * 0x1p-24f; }
 
-/// Blocks of every exponent, many of them with numbers on ties of the grid that the scale makes.
+/// x or a binary32 number at most `ulps` beside it.
+float beside(double x, uint32_t random, uint32_t ulps) {
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(float(x)) + random % (2 * ulps + 1) - ulps);
+}
+
+/// A block whose scale and elements all lie beside ties.
+Input block_of_ties(uint32_t n, int rows, int cols) {
+  const auto pick = [&](uint32_t i, uint32_t count) { return word(i, n) / 8 % count; };
+  Input in{std::bit_cast<float>((127 - 30 + pick(0, 60)) << 23 | (word(1, n) & 0x7fffff)), {}, rows};
+  const uint32_t code = 8 + pick(2, 0x7e - 8);
+  in.x.push_back(beside((e4m3()[code] + e4m3()[code + 1]) / 2 * double(in.amax) / 448, word(3, n), 2));
+  for (uint32_t i = 1; i < uint32_t(rows * cols); ++i) {
+    const uint32_t place = pick(4 * i, 6);
+    const double scale = e4m3()[code + pick(4 * i + 1, 2)] * double(in.amax) / 2688;
+    const float v = beside((kE2m1[place] + kE2m1[place + 1]) / 2 * scale, word(4 * i + 2, n), 1);
+    in.x.push_back(word(4 * i + 3, n) % 2 ? v : -v);
+  }
+  return in;
+}
+
+/// Blocks of every exponent, of numbers of few bits among them.
 Input random_block(uint32_t n, int rows, int cols) {
+  if (n % 4 == 3) return block_of_ties(n, rows, cols);
   Input in{0, {}, rows};
-  const uint32_t size = uint32_t(rows * cols);
   const float magnitude = std::ldexp(1.0f, int(word(0, n) % 60) - 30);
-  for (uint32_t i = 0; i < size; ++i) {
+  for (uint32_t i = 0; i < uint32_t(rows * cols); ++i) {
     float v = (2 * unit(2 * i + 1, n) - 1) * magnitude;
     if (n % 4 == 1) v = std::nearbyint(8 * v / magnitude) * magnitude / 8;
     if (n % 4 == 2) v = std::bit_cast<float>(std::bit_cast<uint32_t>(v) & 0xffff0000);
     in.x.push_back(v);
   }
   in.amax = in.block_amax() * (n % 3 == 0 ? 1.0f : std::exp2(12 * unit(2, n)));
-  if (n % 4 == 2)
-    in.amax = std::max(in.block_amax(), std::bit_cast<float>(std::bit_cast<uint32_t>(in.amax) & 0xffff0000));
   return in;
 }
 
