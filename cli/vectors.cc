@@ -252,13 +252,14 @@ struct RuledScaleCase {
   ScaleCase block;
 };
 
-// The rules that the block format leaves open, or the one it states or was given.
+// The rules that the block format leaves open but for the stochastic one, or the one it states or was given.
 std::vector<BlockQuantizer> ruled_quantizers(const VectorsArguments& given) {
   const BlockRow* row = find_block_row(*given.block);
   const bool is_open = row != nullptr && scale_rules(*row).size() > 1 && !given.rule;
   if (!is_open) return {BlockQuantizer(block_format(given, given.rule), Rounding::TiesToEven)};
   std::vector<BlockQuantizer> all;
-  for (const ScaleRule rule : scale_rules(*row)) all.emplace_back(block_format(given, rule), Rounding::TiesToEven);
+  for (const ScaleRule rule : scale_rules(*row))
+    if (rule != ScaleRule::Stochastic) all.emplace_back(block_format(given, rule), Rounding::TiesToEven);
   return all;
 }
 

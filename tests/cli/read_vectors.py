@@ -283,6 +283,8 @@ def format_code(format, code):
     return f"{code:0{(format.bits + 3) // 4}x}"
 
 
+POWER_RULES = {"floor", "ceil", "even", "rceil", "round_down", "near_log", "nearest", "nearest_code"}
+TRITON_RULES = {"triton_up", "triton_down"}
 NEAREST = {"rounding": "ties_to_even", "overflow_policy": "saturate", "zero_policy": "keep_sign"}
 
 
@@ -300,7 +302,21 @@ def power_rule_exponent(rule, element, amax):
     if rule == "rceil":
         ratio = amax / element.largest
         return floor_log2(ratio) + (ratio > power(floor_log2(ratio)))
+    ratio = amax / element.largest
+    below = floor_log2(ratio)
+    if rule == "round_down":
+        return below
+    if rule == "near_log":
+        return below + (ratio**2 >= power(2 * below + 1))
+    if rule == "nearest":
+        return below + (2 * ratio >= 3 * power(below))
     raise Wrong("scale rule " + rule)
+
+
+def triton_code(rule, element, amax):
+    """From the bits of the binary32 quotient."""
+    bits = f32_bits(float(Fraction(f32(amax)) / element.largest)) if amax < F32_INFINITY else amax
+    return ((bits + 0x7FFFFF if rule == "triton_up" else bits) >> 23) & 0xFF
 
 
 class Block:
@@ -311,12 +327,14 @@ class Block:
 
     def scale_code(self, rule, amax, array_amax):
         """Magnitudes as bits of binary32."""
+        if rule in TRITON_RULES:
+            return triton_code(rule, self.element, amax)
         if max(amax, array_amax if self.has_tensor_scale else 0) >= F32_INFINITY:
             return nan_code(self.scale, "canonical", False, 0)
         if amax == 0:
             return 0
         magnitude = Fraction(f32(amax))
-        if rule != "nearest":
+        if self.scale.mantissa_bits == 0 and rule != "nearest_code":
             quotient = power(power_rule_exponent(rule, self.element, magnitude))
         elif self.has_tensor_scale:
             quotient = magnitude * self.scale.largest / Fraction(f32(array_amax))
@@ -350,7 +368,7 @@ def check_scale(facts, columns, rows):
         expect_changes_side_by_side(rule, cases)
     rules = {rule for rule, _ in codes}
     if block.scale.name == "e8m0":
-        expect(rules == {"floor", "ceil", "even", "rceil", "nearest"}, rules)
+        expect(rules == POWER_RULES | TRITON_RULES, rules)
 
 
 def round_to_f32(magnitude):
