@@ -1,11 +1,13 @@
 #include "bench/race.h"
 
 #include <fmt/core.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -115,9 +117,13 @@ int run_races(int argc, char** argv) {
   return 0;
 }
 
-Buffer::Buffer(size_t bytes, size_t shift)
-    : shift_(shift), memory_(static_cast<std::byte*>(std::aligned_alloc(4096, (bytes + shift + 8191) / 4096 * 4096))) {
+Buffer::Buffer(size_t bytes, size_t shift) : shift_(shift) {
+  // Large pages, where the system has any: which small ones share a cache set is a matter of luck.
+  constexpr size_t kPage = size_t{2} << 20;
+  const size_t size = (bytes + shift + kPage - 1) / kPage * kPage;
+  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kPage, size)));
   if (memory_ == nullptr) throw std::bad_alloc();
+  madvise(memory_.get(), size, MADV_HUGEPAGE);
 }
 
 void fill_with_exponents(std::span<float> x, int lowest, int highest) {
