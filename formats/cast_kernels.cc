@@ -147,6 +147,31 @@ class ByTable {
 };
 #endif
 
+// Whether all numbers that are not NaN have the code that `infinity`, one index beyond the largest number, suggests.
+bool overflows_to(const Encoder& e, uint32_t infinity) {
+  return e.care == Care::Nan || (e.care == Care::Overflow && e.overflow[0] == infinity);
+}
+
+#if defined(__F16C__)
+// The processor's own rounding to binary16.
+class ByProcessor : public ByAddition<Rounding::TiesToEven> {
+ public:
+  using ByAddition::ByAddition;
+
+  static bool reaches(const Encoder& e) {
+    return e.min_field == 113 && e.mantissa_bits == 10 && e.max_index[0] == 0x7bff && e.sign_code[1] == 0x8000 &&
+           overflows_to(e, 0x7c00);
+  }
+
+  // The codes of numbers that are not NaN; larger ones than limit as limit if that is the largest number.
+  template <Care C>
+  HALFULP_INLINE void store_codes(uint16_t* to, const I32 (&x)[kGroup], I32 limit, Fields) const {
+    for (size_t i = 0; i < kGroup; ++i)
+      store_binary16(to + i * kLanes, float_of(C == Care::Nan ? limited_value(x[i], limit) : x[i]));
+  }
+};
+#endif
+
 // Formats with binary32's exponents: the same bits are dropped everywhere.
 template <Rounding R>
 class ByDrop {
@@ -163,13 +188,13 @@ class ByDrop {
     return carried(x, limited_magnitude(x, limit), fields) & splat(~0u << drop_);
   }
 
- private:
+ protected:
   // `a` rounded to nearest, ties to even, but for the `drop` bits themselves.
   HALFULP_INLINE static I32 nearest(I32 a, int drop) {
     return a + splat((1u << drop >> 1) - 1) + ((a >> drop) & splat(1));
   }
 
-  // The magnitude with what rounding adds to the bits that stay.
+  // The magnitude, which may have the sign too, with what rounding adds to the bits that stay.
   HALFULP_INLINE I32 carried(I32 x, I32 a, Fields fields) const {
     const uint32_t step = uint32_t{1} << drop_, half = step >> 1, rest = step - 1;
     const I32 odd = (a >> drop_) & splat(1), negative = x < 0;
@@ -199,8 +224,30 @@ class ByDrop {
     return a;
   }
 
+ private:
   int drop_;
   int random_drop_;  // dropped bits below the random ones
+};
+
+// bfloat16, whose codes are the upper halves of binary32 numbers.
+template <Rounding R>
+class ByUpperHalf : public ByDrop<R> {
+ public:
+  using ByDrop<R>::ByDrop;
+
+  static bool reaches(const Encoder& e) {
+    return ByDrop<R>::reaches(e) && e.mantissa_bits == 7 && e.sign_code[1] == 0x8000 && overflows_to(e, 0x7f80);
+  }
+
+  template <Care C>
+  HALFULP_INLINE void store_codes(uint16_t* to, const I32 (&x)[kGroup], I32 limit, Fields fields) const {
+    I32 rounded[kGroup];
+    for (size_t i = 0; i < kGroup; ++i) {
+      const I32 v = C == Care::Nan ? limited_value(x[i], limit) : x[i];
+      rounded[i] = this->carried(x[i], v, fields.from(i * kLanes));
+    }
+    for (size_t i = 0; i < kGroup; i += 2) store_upper_halves(to + i * kLanes, rounded[i], rounded[i + 1]);
+  }
 };
 
 // What a number becomes where rounding alone does not decide it: its code, or the binary32 bits of that code's value.
@@ -269,6 +316,10 @@ class VectorCast {
       for (size_t i = 0; i < kGroup; ++i) cast(from + i * kLanes, to + i * kLanes, fields.from(i * kLanes));
       return;
     }
+    if constexpr (requires { way_.template store_codes<C>(to, x, x[0], fields); }) {
+      way_.template store_codes<C>(to, x, splat(e_.limit[0]), fields);
+      return;
+    }
     I32 results[kGroup];
     for (size_t i = 0; i < kGroup; ++i) results[i] = signless(x[i], fields.from(i * kLanes));
     if constexpr (kToValues) {
@@ -329,6 +380,12 @@ void choose_care(const Encoder& e, const float* x, Result* y, size_t count, Fiel
 template <Rounding R, class Result>
 void choose_way(const Encoder& e, const float* x, Result* y, size_t count, Fields fields) {
   const FloatControl control(R);
+  if constexpr (std::is_same_v<Result, uint16_t>) {
+    if (ByUpperHalf<R>::reaches(e)) return choose_care<ByUpperHalf<R>>(e, x, y, count, fields);
+#if defined(__F16C__)
+    if (R == Rounding::TiesToEven && ByProcessor::reaches(e)) return choose_care<ByProcessor>(e, x, y, count, fields);
+#endif
+  }
   if (ByDrop<R>::reaches(e)) return choose_care<ByDrop<R>>(e, x, y, count, fields);
 #if defined(__AVX512F__)
   if constexpr (!is_stochastic(R) && !std::is_same_v<Result, float>)

@@ -270,6 +270,29 @@ HALFULP_INLINE void store_codes(uint16_t* to, const I32 (&codes)[kGroup], const 
   }
 }
 
+/// Stores the upper halves of lanes.
+HALFULP_INLINE void store_upper_halves(uint16_t* to, I32 a, I32 b) {
+#if defined(__AVX512F__)
+  const __m512i upper = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25,
+                                         23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  store(to, _mm512_permutex2var_epi16((__m512i)a, upper, (__m512i)b));
+#else
+  store(to, packs::words_in_order(packs::pack_sign_words(a >> 16, b >> 16)));
+#endif
+}
+
+#if defined(__F16C__)
+/// Stores lanes rounded to binary16, ties to even.
+HALFULP_INLINE void store_binary16(uint16_t* to, F32 x) {
+#if defined(__AVX512F__)
+  const __m256i half = _mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#else
+  const __m128i half = _mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+#endif
+  store(to, half);
+}
+#endif
+
 /// Stores the lowest bits of each lane.
 HALFULP_INLINE void store_narrow(uint32_t* to, I32 v) { store(to, v); }
 HALFULP_INLINE void store_narrow(uint16_t* to, I32 v) {
