@@ -12,6 +12,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "formats/block_run.h"
 #include "formats/codec.h"
 #include "formats/kernels.h"
 
@@ -195,9 +196,9 @@ BlockQuantizer::BlockQuantizer(const BlockFormat& format, Rounding rounding, int
   assert(fits_binary32(format.element) && fits_binary32(format.scale));
 }
 
-BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x) const {
+BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x, const Hadamard* transform) const {
   if (!format_.has_tensor_scale) return {};
-  const uint32_t bits = HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
+  const uint32_t bits = largest_magnitude_of(transform, x);
   const float amax = std::bit_cast<float>(bits);
   if (bits >= kInfinityBits) return {.is_finite = false, .tensor_scale = std::numeric_limits<float>::quiet_NaN()};
   if (amax == 0) return {.is_zero = true};
@@ -226,8 +227,31 @@ bool BlockQuantizer::fast_quotients() const {
 }
 
 bool BlockQuantizer::fast_scales() const {
-  return format_.has_tensor_scale && scale_caster_.encoder() != nullptr &&
-         narrow_quotients_suffice(format_.scale, 0, kAmaxBits);
+  return scale_caster_.encoder() != nullptr && narrow_quotients_suffice(format_.scale, 0, kAmaxBits);
+}
+
+// What the kernels need to know; empty where they do not reach.
+std::optional<BlockPlan> BlockQuantizer::plan(const Level& level, const Hadamard* transform) const {
+  const Encoder* encoder = caster_.encoder();
+  const Rounding rounding = caster_.projection().rounding;
+  if (!kernels_know(encoder, rounding, format_.rows, format_.cols)) return {};
+  BlockPlan plan{
+      .element = encoder, .rounding = rounding, .block = size_t(format_.cols), .powers = {}, .quotients = {}};
+  if (transform != nullptr && !fits_pieces(plan, *transform)) return {};
+  if (is_power_of_two()) {
+    plan.powers = power_scales(format_.element, *encoder, format_.scale, rule_carry(format_.rule, format_.element),
+                               scale_code(level, 0));
+    return plan;
+  }
+  if (!level.is_finite || level.is_zero || !fast_quotients() || !fast_scales() ||
+      !kernels_know_quotients(format_.element, *encoder, format_.scale))
+    return {};
+  plan.quotients = {.encoder = scale_caster_.encoder(),
+                    .scale_numerator = format_.has_tensor_scale ? max_scale_ : 1,
+                    .scale_denominator = format_.has_tensor_scale ? level.denominator : max_element_,
+                    .numerator = level.numerator,
+                    .denominator = level.denominator};
+  return plan;
 }
 
 // Quantises blocks of one row from its front as far as the kernels reach; returns how many numbers that were.
@@ -244,7 +268,7 @@ size_t BlockQuantizer::quantize_row_of_blocks(const Level& level, std::span<cons
                .numerator = level.numerator,
                .denominator = level.denominator};
   if (is_power_of_two()) return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
-  if (!level.is_finite || level.is_zero || !fast_scales() || !fast_quotients()) return 0;
+  if (!level.is_finite || level.is_zero || !format_.has_tensor_scale || !fast_scales() || !fast_quotients()) return 0;
   return HALFULP_DISPATCH(quantize_scaled_blocks, job, x.data(), values.data(), x.size());
 }
 
@@ -282,9 +306,23 @@ void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, s
 }
 
 float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values, int rows, int cols,
-                               const RandomSite& site, CastEvents* events) const {
+                               const RandomSite& site, CastEvents* events, const Hadamard* transform) const {
   assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
-  const Level array = level(x);
+  const Level array = level(x, transform);
+  if (events == nullptr) {
+    if (const std::optional<BlockPlan> fast = plan(array, transform)) {
+      run_blocks(*fast, transform, x, size_t(rows), size_t(cols), {.values = values.data()},
+                 [&](std::span<const float> block, size_t first, float* to, uint8_t*, uint8_t*) {
+                   const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, block.data(), block.size());
+                   quantize_segment(array, scale_code(array, amax), block, {to, block.size()}, site, uint32_t(first));
+                 });
+      return array.tensor_scale;
+    }
+  }
+  if (transform != nullptr) {
+    transform->apply(x, values);
+    return quantize(values, values, rows, cols, site, events);
+  }
   const GridRange element = range_of(format_.element);
   // Blocks along a row go to the kernels until one is out of the ordinary; that one is done here.
   const bool along_rows = format_.rows == 1 && events == nullptr;
@@ -316,6 +354,71 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
     }
   });
   return array.tensor_scale;
+}
+
+size_t BlockQuantizer::packed_codes(int rows, int cols) const {
+  const size_t per_byte = format_.element.bits() == 4 ? 2 : 1;
+  return size_t(rows) * ((size_t(cols) + per_byte - 1) / per_byte);
+}
+
+size_t BlockQuantizer::packed_scales(int rows, int cols) const {
+  size_t count = 0;
+  for_each_block(format_, rows, cols, [&](int, int, int, int) { ++count; });
+  return count;
+}
+
+// The codes of one block of one row, one a byte, and its scale's.
+void BlockQuantizer::encode_block(const Level& level, std::span<const float> x, size_t first, const RandomSite& site,
+                                  uint8_t* codes, uint8_t* scale) const {
+  const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
+  *scale = uint8_t(scale_code(level, amax));
+  const double value = decode(format_.scale, *scale);
+  const Projection& projection = caster_.projection();
+  for (size_t i = 0; i < x.size(); ++i) {
+    const uint32_t random =
+        is_stochastic(projection.rounding) ? random_bits(site, uint32_t(first + i), projection.random_bits) : 0;
+    const Real quotient = Real::quotient(x[i] * level.numerator, value * level.denominator);
+    const bool has_codes = !std::isnan(value) && value != 0;
+    codes[i] = has_codes ? uint8_t(encode(format_.element, projection, quotient, random)) : 0;
+  }
+}
+
+float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_t> codes, std::span<uint8_t> scales,
+                                      int rows, int cols, const RandomSite& site, const Hadamard* transform) const {
+  if (format_.element.bits() > 8 || format_.scale.bits() > 8)
+    throw std::invalid_argument(fmt::format("packed block codes: elements and scales of at most 8 bits, not {} and {}",
+                                            std::string_view(format_.element.name),
+                                            std::string_view(format_.scale.name)));
+  assert(x.size() == size_t(rows) * size_t(cols) && codes.size() == packed_codes(rows, cols) &&
+         scales.size() == packed_scales(rows, cols));
+  const Level array = level(x, transform);
+  const bool packs_nibbles = format_.element.bits() == 4;
+  if (const std::optional<BlockPlan> fast = plan(array, transform)) {
+    run_blocks(*fast, transform, x, size_t(rows), size_t(cols),
+               {.codes = codes.data(), .scales = scales.data(), .packs_nibbles = packs_nibbles},
+               [&](std::span<const float> block, size_t first, float*, uint8_t* to, uint8_t* scale) {
+                 encode_block(array, block, first, site, to, scale);
+               });
+    return array.tensor_scale;
+  }
+  std::vector<float> transformed;
+  if (transform != nullptr) {
+    transformed.resize(x.size());
+    transform->apply(x, transformed);
+    x = transformed;
+  }
+  const BlockCodes all = quantize_reference(x, rows, cols, site);
+  std::ranges::transform(all.scales, scales.begin(), [](uint32_t scale) { return uint8_t(scale); });
+  const size_t row_bytes = packed_codes(1, cols);
+  std::ranges::fill(codes, uint8_t{0});
+  for (size_t i = 0; i < x.size(); ++i) {
+    const size_t row = i / size_t(cols), col = i % size_t(cols);
+    if (packs_nibbles)
+      codes[row * row_bytes + col / 2] |= uint8_t(all.codes[i] << 4 * (col % 2));
+    else
+      codes[i] = uint8_t(all.codes[i]);
+  }
+  return all.tensor_scale;
 }
 
 BlockCodes BlockQuantizer::quantize_reference(std::span<const float> x, int rows, int cols,

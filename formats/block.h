@@ -13,10 +13,13 @@
 
 #include "formats/cast.h"
 #include "formats/format.h"
+#include "formats/hadamard.h"
 #include "formats/philox.h"
 #include "formats/rounding.h"
 
 namespace halfulp {
+
+struct BlockPlan;
 
 /// How a block's largest magnitude `amax` gives its scale. max: the element format's largest number; e_max its
 /// exponent; M its fraction bits. All are computed exactly. For power-of-two scales:
@@ -106,9 +109,23 @@ class BlockQuantizer {
 
   /// values[i] = element · block scale, exact in binary32 but for overflow, without the tensor scale, which is
   /// returned (1 where the format has none). values may be x itself. The random bits of an element are those of
-  /// (site, row · cols + col).
+  /// (site, row · cols + col). A transform comes first where one is given; its size divides cols.
   float quantize(std::span<const float> x, std::span<float> values, int rows, int cols, const RandomSite& site = {},
-                 CastEvents* events = nullptr) const;
+                 CastEvents* events = nullptr, const Hadamard* transform = nullptr) const;
+
+  /// The codes as memory holds them: elements of 4 bits two to a byte, the first one low, with every row starting with
+  /// a byte of its own, others one to a byte; scales one to a byte, row-major over the grid of blocks. Returns the
+  /// tensor scale. Throws std::invalid_argument where a code or a scale has more than 8 bits.
+  float quantize_packed(std::span<const float> x, std::span<uint8_t> codes, std::span<uint8_t> scales, int rows,
+                        int cols, const RandomSite& site = {}, const Hadamard* transform = nullptr) const;
+
+  /// How many bytes those are.
+  size_t packed_codes(int rows, int cols) const;
+  size_t packed_scales(int rows, int cols) const;
+
+  /// values[i] = element · block scale of such codes, as quantize gives them.
+  void unpack(std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<float> values, int rows,
+              int cols) const;
 
   /// The same as codes, by exact arithmetic element for element: slow.
   BlockCodes quantize_reference(std::span<const float> x, int rows, int cols, const RandomSite& site = {}) const;
@@ -117,7 +134,10 @@ class BlockQuantizer {
 
  private:
   struct Level;  // what an array's largest magnitude decides
-  Level level(std::span<const float> x) const;
+  Level level(std::span<const float> x, const Hadamard* transform = nullptr) const;
+  std::optional<BlockPlan> plan(const Level& level, const Hadamard* transform) const;
+  void encode_block(const Level& level, std::span<const float> x, size_t first, const RandomSite& site, uint8_t* codes,
+                    uint8_t* scale) const;
   uint32_t scale_code(const Level& level, uint32_t amax_bits) const;
   bool is_power_of_two() const { return format_.rule != ScaleRule::Nearest; }
   bool fast_quotients() const;

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "formats/kernels.h"
+#include "formats/quotient.h"
 #include "formats/vector.h"
 
 namespace halfulp::HALFULP_ISA {
@@ -291,23 +292,6 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   });
 }
 
-// binary64 to binary32, to odd: the exact value when it fits, otherwise the neighbour whose last bit is 1. Magnitudes
-// outside binary32's normal range go to its ends, which the casts that follow do not tell apart.
-[[gnu::always_inline]] inline float narrow_to_odd(double x) {
-  const uint64_t bits = __builtin_bit_cast(uint64_t, x);
-  const uint64_t magnitude = bits & 0x7fff'ffff'ffff'ffff;
-  const uint64_t lost = magnitude & 0x1fff'ffff;
-  constexpr uint64_t kRebias = uint64_t{1023 - 127} << 23;
-  constexpr uint64_t kSmallest = 0x0080'0001, kLargest = 0x7f7f'ffff;
-  uint64_t narrow = (magnitude >> 29 | uint64_t{lost != 0}) - kRebias;
-  narrow = detail::select(magnitude >> 29 < kRebias + kSmallest, kSmallest, narrow);
-  narrow = detail::select(magnitude >> 29 > kRebias + kLargest, kLargest, narrow);
-  narrow = detail::select(magnitude == 0, uint64_t{0}, narrow);
-  narrow = detail::select(magnitude == 0x7ff0'0000'0000'0000, uint64_t{0x7f80'0000}, narrow);
-  narrow = detail::select(magnitude > 0x7ff0'0000'0000'0000, uint64_t{0x7fc0'0000}, narrow);
-  return float_of(uint32_t(bits >> 63 << 31 | narrow));
-}
-
 [[gnu::always_inline]] inline uint32_t amax_bits(const float* x, size_t count) {
   uint32_t largest = 0;
   for (size_t i = 0; i < count; ++i) {
@@ -328,7 +312,7 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
 
 // y[i] = x[i] · numerator / denominators[i], rounded to odd. Not inlined: GCC makes vector code of it on its own only.
 [[gnu::noinline]] void divide(const float* x, double numerator, const double* denominators, float* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominators[i]);
+  for (size_t i = 0; i < count; ++i) y[i] = detail::narrow_to_odd(double(x[i]) * numerator / denominators[i]);
 }
 
 // One block of the usual sizes without the overhead of a run of any length.
@@ -357,7 +341,7 @@ void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t co
 uint32_t largest_magnitude(const float* x, size_t count) { return amax_bits(x, count); }
 
 void quotients(const float* x, double numerator, double denominator, float* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominator);
+  for (size_t i = 0; i < count; ++i) y[i] = detail::narrow_to_odd(double(x[i]) * numerator / denominator);
 }
 
 void multiply(const float* x, float factor, float* y, size_t count) {
@@ -395,7 +379,7 @@ size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, siz
         const size_t rest = count - start - size;
         const size_t width = rest < job.block ? rest : job.block;
         const uint32_t amax = block_amax_bits(x + start + size, width);
-        const float wanted = narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
+        const float wanted = detail::narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
         const float scale = float_of(detail::round_one<Rounding::TiesToEven>(*job.scale_encoder, bits_of(wanted), 0));
         ordinary = amax < kInfinityBits && scale != 0;
         if (!ordinary) break;

@@ -229,12 +229,16 @@ struct Sum {
   I32 binade;    // exponent field above the lowest, in place
 };
 
-/// Rounds the numbers with bits `x` and magnitudes `magnitude`, which is at most the grid's limit. Needs
-/// FloatControl(R); stochastic modes round toward zero.
+/// The binade of magnitudes, as in Sum.
+HALFULP_INLINE I32 binade_of(const Grid& g, I32 magnitude) {
+  return subtract_fields(magnitude & splat(kInfinityBits), g.lowest);
+}
+
+/// Rounds the numbers with bits `x` and magnitudes `magnitude`, which is at most the grid's limit, to the steps of a
+/// binade. Needs FloatControl(R); stochastic modes round toward zero.
 template <Rounding R>
-HALFULP_INLINE Sum add_constant(const Grid& g, I32 x, I32 magnitude) {
+HALFULP_INLINE Sum add_constant(const Grid& g, I32 x, I32 magnitude, I32 binade) {
   constexpr Addition how = addition(R);
-  const I32 binade = subtract_fields(magnitude & splat(kInfinityBits), g.lowest);
   const I32 constant = binade + g.constant;
   F32 v = float_of(how.by_value ? or_masked(magnitude, x, splat(kSignBit)) : magnitude);
   if constexpr (how.half > 0) v = v + float_of(binade + g.half_step);
@@ -245,6 +249,12 @@ HALFULP_INLINE Sum add_constant(const Grid& g, I32 x, I32 magnitude) {
     return {or_masked(bits_of(sum), inexact, splat(1)), constant, binade};
   }
   return {bits_of(sum), constant, binade};
+}
+
+/// The same with the steps of their own binades.
+template <Rounding R>
+HALFULP_INLINE Sum add_constant(const Grid& g, I32 x, I32 magnitude) {
+  return add_constant<R>(g, x, magnitude, binade_of(g, magnitude));
 }
 
 /// binary32 bits of the rounded magnitude.
