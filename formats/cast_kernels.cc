@@ -1,5 +1,6 @@
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "formats/kernels.h"
 #include "formats/quotient.h"
@@ -126,8 +127,8 @@ template <class Use>
 
 // ---- vectors ----
 
-// The two ways to round a vector of magnitudes, at most limit each. `index` and `bits` are those of
-// detail::round_magnitude.
+// The two ways to round a vector of numbers, larger ones than limit as limit. `bits` and `index` are those of
+// detail::round_magnitude; above kIndexBits of an index there may be anything.
 
 // One addition (formats/vector.h).
 template <Rounding R>
@@ -135,25 +136,56 @@ class ByAddition {
  public:
   HALFULP_INLINE explicit ByAddition(const Encoder& e) : grid_(grid<R>(e)) {}
 
-  HALFULP_INLINE I32 index(I32 x, I32 magnitude) const {
-    return rounded_index<R>(grid_, add_constant<R>(grid_, x, magnitude));
-  }
-  HALFULP_INLINE I32 bits(I32 x, I32 magnitude) const { return rounded_bits<R>(add_constant<R>(grid_, x, magnitude)); }
+  HALFULP_INLINE I32 index(I32 x, I32 limit) const { return rounded_index<R>(grid_, limited<R>(x, limit)); }
+  HALFULP_INLINE I32 bits(I32 x, I32 limit) const { return rounded_bits<R>(grid_, limited<R>(x, limit)); }
 
  private:
   Grid grid_;
 };
 
+#if defined(__AVX512F__)
+// The same with the constants that count in a table of binades.
+template <Rounding R>
+class ByTable {
+ public:
+  static bool reaches(const Encoder& e) {
+    return !addition(R).by_value && int(e.limit[0] >> 23) - e.min_field < 32 &&
+           int(e.limit[1] >> 23) - e.min_field < 32;
+  }
+
+  HALFULP_INLINE explicit ByTable(const Encoder& e) : grid_(grid<R>(e)), lowest_field_(splat(uint32_t(e.min_field))) {
+    const I32 binades = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    first_constants_ = counting_constant(grid_, binades << 23);
+    later_constants_ = counting_constant(grid_, (binades + 16) << 23);
+  }
+
+  HALFULP_INLINE I32 index(I32 x, I32 limit) const {
+    const I32 v = limited<R>(x, limit);
+    const I32 binade = subtract_fields(v >> 23, lowest_field_);
+    const __m512i constant =
+        _mm512_permutex2var_epi32((__m512i)first_constants_, (__m512i)binade, (__m512i)later_constants_);
+    const I32 sum = add_constant<R>(grid_, v, binade << 23, (I32)constant);
+    return addition(R).odd ? sum - 1 : sum;
+  }
+
+ private:
+  Grid grid_;
+  I32 lowest_field_, first_constants_, later_constants_;
+};
+#endif
+
 // Formats with binary32's exponents: the same bits are dropped everywhere.
-bool drops_the_same_bits(const Encoder& e) { return e.min_field == 1 && e.mantissa_bits <= 22; }
+bool drops_the_same_bits(const Encoder& e) { return e.min_field == 1 && e.max_index[0] < kIndexBits; }
 
 template <Rounding R>
 class ByDrop {
  public:
   HALFULP_INLINE explicit ByDrop(const Encoder& e) : drop_(23 - e.mantissa_bits) {}
 
-  HALFULP_INLINE I32 index(I32 x, I32 magnitude) const { return carried(x, magnitude) >> drop_; }
-  HALFULP_INLINE I32 bits(I32 x, I32 magnitude) const { return carried(x, magnitude) & splat(~0u << drop_); }
+  HALFULP_INLINE I32 index(I32 x, I32 limit) const { return carried(x, limited_magnitude(x, limit)) >> drop_; }
+  HALFULP_INLINE I32 bits(I32 x, I32 limit) const {
+    return carried(x, limited_magnitude(x, limit)) & splat(~0u << drop_);
+  }
 
  private:
   // The magnitude with what rounding adds to the bits that stay.
@@ -185,95 +217,126 @@ class ByDrop {
   int drop_;
 };
 
-// What a rounded magnitude stands for where rounding alone does not decide: codes, or binary32 bits. Indexed by sign.
+// What a number becomes where rounding alone does not decide it: its code, or the binary32 bits of that code's value.
+// Indexed by sign, like the sign itself.
 struct Outcomes {
-  uint32_t zero[2], overflow[2], infinity[2], nan[2];
+  uint32_t sign, zero[2], overflow[2], infinity[2], nan[2];
 };
-HALFULP_INLINE Outcomes codes_of(const Encoder& e) {
-  return {{e.zero_code[0], e.zero_code[1]},
-          {e.overflow[0], e.overflow[1]},
-          {e.infinity[0], e.infinity[1]},
-          {e.nan[0], e.nan[1]}};
-}
-HALFULP_INLINE Outcomes values_of(const Encoder& e) {
-  return {{e.zero_value[0], e.zero_value[1]},
+HALFULP_INLINE Outcomes outcomes(const Encoder& e, const float*) {
+  return {e.sign_value[1],
+          {e.zero_value[0], e.zero_value[1]},
           {e.overflow_value[0], e.overflow_value[1]},
           {e.infinity_value[0], e.infinity_value[1]},
           {e.nan_value[0], e.nan_value[1]}};
 }
+template <class Code>
+HALFULP_INLINE Outcomes outcomes(const Encoder& e, const Code*) {
+  return {e.sign_code[1],
+          {e.zero_code[0], e.zero_code[1]},
+          {e.overflow[0], e.overflow[1]},
+          {e.infinity[0], e.infinity[1]},
+          {e.nan[0], e.nan[1]}};
+}
 
-// A whole cast, vector by vector: the same as detail::round_one and encode_one.
-template <class Way, Care C>
+// A whole cast to values or to codes, vector by vector: what detail::round_one and encode_one give.
+template <class Way, Care C, class Result>
 class VectorCast {
+  static constexpr bool kToValues = std::is_same_v<Result, float>;
+
  public:
   HALFULP_INLINE explicit VectorCast(const Encoder& e)
-      : e_(e), way_(e), values_(values_of(e)), codes_(codes_of(e)), sign_shift_(__builtin_clz(e.sign_code[1] | 1)) {}
+      : e_(e),
+        way_(e),
+        outcomes_(outcomes(e, static_cast<const Result*>(nullptr))),
+        sign_(sign_place<uint32_t>(outcomes_.sign)) {}
 
-  HALFULP_INLINE void cast(I32 x, float* y) const {
-    const I32 limit = C == Care::Everything ? pick(e_.limit, x < 0) : splat(e_.limit[0]);
-    const I32 bits = way_.bits(x, min(x & splat(kMagnitudeBits), limit));
-    const I32 value = or_masked(bits, x, splat(e_.sign_value[1]));
-    store(y, decided(x, value, bits == 0, bits == limit, x & splat(e_.sign_value[1]), values_));
+  // One vector, whatever is in it.
+  HALFULP_INLINE void cast(const float* from, Result* to) const {
+    const I32 x = load<I32>(from), magnitude = x & splat(kMagnitudeBits), negative = x < 0;
+    const I32 sign = (x >> sign_.shift) & splat(sign_.mask);
+    I32 result = signless(x);
+    if constexpr (!kToValues) result = result & splat(kIndexBits);
+    if constexpr (C == Care::Everything) {
+      const I32 is_zero = result == 0,
+                is_over = kToValues ? result == pick(e_.limit, negative) : result > pick(e_.max_index, negative);
+      const I32 complement = (splat(0) - result) & splat(e_.code_mask);
+      const I32 signed_ = result | sign;
+      result = kToValues || e_.code_mask == 0 ? signed_ : select(negative, complement, result);
+      result = select(is_zero, pick(outcomes_.zero, negative), result);
+      result = select(is_over, pick(outcomes_.overflow, negative), result);
+      result = select(magnitude == splat(kInfinityBits), pick(outcomes_.infinity, negative), result);
+      result = select(magnitude > splat(kInfinityBits), pick(outcomes_.nan, negative), result);
+    } else {
+      result = select(magnitude > splat(kInfinityBits), splat(outcomes_.nan[0]), result | sign);
+    }
+    if constexpr (kToValues)
+      store(to, result);
+    else
+      store_narrow(to, result);
   }
 
-  template <class Code>
-  HALFULP_INLINE void cast(I32 x, Code* code) const {
-    const I32 negative = x < 0;
-    const I32 limit = C == Care::Everything ? pick(e_.limit, negative) : splat(e_.limit[0]);
-    const I32 index = way_.index(x, min(x & splat(kMagnitudeBits), limit));
-    const I32 sign = x >> sign_shift_;
-    const I32 max_index = C == Care::Everything ? pick(e_.max_index, negative) : splat(e_.max_index[0]);
-    I32 value = or_masked(index, sign, splat(e_.sign_code[1]));
-    if constexpr (C == Care::Everything) {
-      const I32 complemented = negative & splat(e_.code_mask != 0 ? ~0u : 0u);
-      value = merge(complemented, (splat(0) - index) & splat(e_.code_mask), value);
+  // kGroup vectors, which by and large have no NaN.
+  HALFULP_INLINE void cast_group(const float* from, Result* to) const {
+    I32 x[kGroup];
+    for (size_t i = 0; i < kGroup; ++i) x[i] = load<I32>(from + i * kLanes);
+    if (any_nan(float_of(x[0]), float_of(x[1])) || any_nan(float_of(x[2]), float_of(x[3]))) [[unlikely]] {
+      for (size_t i = 0; i < kGroup; ++i) cast(from + i * kLanes, to + i * kLanes);
+      return;
     }
-    store_narrow(code, decided(x, value, index == 0, index > max_index, sign & splat(e_.sign_code[1]), codes_));
+    I32 results[kGroup];
+    for (size_t i = 0; i < kGroup; ++i) results[i] = signless(x[i]);
+    if constexpr (kToValues) {
+      for (size_t i = 0; i < kGroup; ++i) store(to + i * kLanes, or_masked(results[i], x[i], splat(outcomes_.sign)));
+    } else {
+      store_codes(to, results, x, sign_place<Result>(outcomes_.sign));
+    }
   }
 
  private:
-  // `result` but where another outcome is due.
-  HALFULP_INLINE I32 decided(I32 x, I32 result, I32 is_zero, I32 is_over, I32 sign, const Outcomes& outcomes) const {
-    const I32 magnitude = x & splat(kMagnitudeBits), is_nan = magnitude > splat(kInfinityBits);
-    if constexpr (C == Care::Overflow) result = select(is_over, splat(outcomes.overflow[0]) | sign, result);
-    if constexpr (C != Care::Everything) return select(is_nan, splat(outcomes.nan[0]), result);
-    const I32 negative = x < 0;
-    result = select(is_zero, pick(outcomes.zero, negative), result);
-    result = select(is_over, pick(outcomes.overflow, negative), result);
-    result = select(magnitude == splat(kInfinityBits), pick(outcomes.infinity, negative), result);
-    return select(is_nan, pick(outcomes.nan, negative), result);
+  // The result for a number that is not NaN, without its sign and, if Everything is to be looked after, as if nothing
+  // were.
+  HALFULP_INLINE I32 signless(I32 x) const {
+    const I32 limit = C == Care::Everything ? pick(e_.limit, x < 0) : splat(e_.limit[0]);
+    I32 result;
+    if constexpr (kToValues)
+      result = way_.bits(x, limit);
+    else
+      result = way_.index(x, limit);
+    if constexpr (C == Care::Overflow) {
+      const I32 is_over = kToValues ? result == limit : (result & splat(kIndexBits)) > splat(e_.max_index[0]);
+      result = select(is_over, splat(outcomes_.overflow[0]), result);
+    }
+    return result;
   }
 
   Encoder e_;
   Way way_;
-  Outcomes values_, codes_;
-  int sign_shift_;  // of a number's sign bit down to a code's
+  Outcomes outcomes_;
+  SignPlace sign_;
 };
 
-template <class Cast, class Result>
-HALFULP_INLINE void cast_vectors(const Cast& cast, const float* x, Result* y, size_t count) {
+template <class Way, Care C, class Result>
+[[gnu::noinline]] void vector_loop(const Encoder& e, const float* x, Result* y, size_t count) {
+  const VectorCast<Way, C, Result> cast(e);
   size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) cast.cast(load<I32>(x + i), y + i);
+  if constexpr (C != Care::Everything)
+    for (; i + kGroup * kLanes <= count; i += kGroup * kLanes) cast.cast_group(x + i, y + i);
+  for (; i + kLanes <= count; i += kLanes) cast.cast(x + i, y + i);
   if (i == count) return;
   float in[kLanes] = {};
   Result out[kLanes];
   __builtin_memcpy(in, x + i, (count - i) * sizeof *x);
-  cast.cast(load<I32>(in), out);
+  cast.cast(in, out);
   __builtin_memcpy(y + i, out, (count - i) * sizeof *y);
-}
-
-template <class Way, Care C, class Result>
-[[gnu::noinline]] void vector_loop(const Encoder& e, const float* x, Result* y, size_t count) {
-  cast_vectors(VectorCast<Way, C>(e), x, y, count);
 }
 
 template <class Way, class Result>
 void choose_care(const Encoder& e, const float* x, Result* y, size_t count) {
-  switch (e.care) {
-    case Care::Nan: return vector_loop<Way, Care::Nan>(e, x, y, count);
-    case Care::Overflow: return vector_loop<Way, Care::Overflow>(e, x, y, count);
-    case Care::Everything: return vector_loop<Way, Care::Everything>(e, x, y, count);
+  if constexpr (!std::is_same_v<Result, uint32_t>) {  // such codes are too rare for more than one loop
+    if (e.care == Care::Nan) return vector_loop<Way, Care::Nan>(e, x, y, count);
+    if (e.care == Care::Overflow) return vector_loop<Way, Care::Overflow>(e, x, y, count);
   }
+  vector_loop<Way, Care::Everything>(e, x, y, count);
 }
 
 template <class Result>
@@ -283,6 +346,10 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
     if constexpr (!is_stochastic(R)) {
       if (rounds_by_addition(e)) {
         const FloatControl control(R);
+#if defined(__AVX512F__)
+        if constexpr (!std::is_same_v<Result, float>)
+          if (ByTable<R>::reaches(e)) return choose_care<ByTable<R>>(e, x, y, count);
+#endif
         return choose_care<ByAddition<R>>(e, x, y, count);
       }
       if (drops_the_same_bits(e)) return choose_care<ByDrop<R>>(e, x, y, count);

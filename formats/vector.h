@@ -38,6 +38,8 @@ inline constexpr size_t kLanes = kVectorBytes / 4;
 using F32 [[gnu::vector_size(kVectorBytes)]] = float;
 using I32 [[gnu::vector_size(kVectorBytes)]] = int32_t;  // also the result of comparisons: 0 or -1
 using U32 [[gnu::vector_size(kVectorBytes)]] = uint32_t;
+using I16 [[gnu::vector_size(kVectorBytes)]] = int16_t;
+using U64 [[gnu::vector_size(kVectorBytes)]] = uint64_t;
 
 // ---- moving ----
 
@@ -57,47 +59,6 @@ HALFULP_INLINE I32 bits_of(F32 x) { return (I32)x; }
 HALFULP_INLINE F32 float_of(I32 bits) { return (F32)bits; }
 HALFULP_INLINE uint32_t bits_of(float x) { return __builtin_bit_cast(uint32_t, x); }
 HALFULP_INLINE float float_of(uint32_t bits) { return __builtin_bit_cast(float, bits); }
-
-/// Stores the lowest bits of each lane.
-HALFULP_INLINE void store_narrow(uint32_t* to, I32 v) { store(to, v); }
-#if defined(__AVX512F__)
-HALFULP_INLINE void store_narrow(uint16_t* to, I32 v) {
-  const __m256i half = _mm512_cvtepi32_epi16((__m512i)v);
-  __builtin_memcpy(to, &half, sizeof half);
-}
-HALFULP_INLINE void store_narrow(uint8_t* to, I32 v) {
-  const __m128i quarter = _mm512_cvtepi32_epi8((__m512i)v);
-  __builtin_memcpy(to, &quarter, sizeof quarter);
-}
-#elif defined(__AVX2__)
-HALFULP_INLINE void store_narrow(uint16_t* to, I32 v) {
-  const __m256i words =
-      _mm256_shuffle_epi8((__m256i)v, _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 5, 8,
-                                                       9, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0));
-  const __m128i half = _mm256_castsi256_si128(_mm256_permute4x64_epi64(words, 0b00'00'10'00));
-  __builtin_memcpy(to, &half, sizeof half);
-}
-HALFULP_INLINE void store_narrow(uint8_t* to, I32 v) {
-  const __m256i bytes =
-      _mm256_shuffle_epi8((__m256i)v, _mm256_setr_epi8(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 8, 12, 0,
-                                                       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
-  const __m128i quarter = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
-  __builtin_memcpy(to, &quarter, kLanes);
-}
-#else
-HALFULP_INLINE void store_narrow(uint16_t* to, I32 v) {
-  // The signed pack keeps 16 bits that are sign-extended.
-  const I32 extended = v << 16 >> 16;
-  const __m128i half = _mm_packs_epi32((__m128i)extended, (__m128i)extended);
-  __builtin_memcpy(to, &half, 2 * kLanes);
-}
-HALFULP_INLINE void store_narrow(uint8_t* to, I32 v) {
-  const I32 cut = v & 0xff;
-  const __m128i half = _mm_packs_epi32((__m128i)cut, (__m128i)cut);
-  const __m128i quarter = _mm_packus_epi16(half, half);
-  __builtin_memcpy(to, &quarter, kLanes);
-}
-#endif
 
 // ---- arithmetic ----
 
@@ -142,6 +103,162 @@ HALFULP_INLINE I32 subtract_fields(I32 a, I32 b) {
 }
 
 inline constexpr uint32_t kSignBit = 0x80000000, kMagnitudeBits = 0x7fffffff, kInfinityBits = 0x7f800000;
+
+/// Bits of |x|, and where that is larger of `limit`; of a NaN, anything.
+HALFULP_INLINE I32 limited_magnitude(I32 x, I32 limit) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_range_ps((__m512)x, (__m512)limit, 0b10'10);  // the smaller magnitude, sign cleared
+#else
+  return min(x & splat(kMagnitudeBits), limit);
+#endif
+}
+/// The same with the sign of x.
+HALFULP_INLINE I32 limited_value(I32 x, I32 limit) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_range_ps((__m512)x, (__m512)limit, 0b00'10);
+#else
+  return or_masked(limited_magnitude(x, limit), x, splat(kSignBit));
+#endif
+}
+
+/// Whether a lane of either is NaN.
+HALFULP_INLINE bool any_nan(F32 a, F32 b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q)) != 0;
+#else
+  return _mm_movemask_ps(_mm_cmpunord_ps((__m128)a, (__m128)b)) != 0;
+#endif
+}
+
+/// x rounded to whole numbers, ties to even; not on SSE2.
+#if defined(__AVX2__)
+inline constexpr bool kRoundsToWhole = true;
+HALFULP_INLINE F32 nearest_whole(F32 x) {
+#if defined(__AVX512F__)
+  return (F32)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#else
+  return (F32)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+#endif
+}
+#else
+inline constexpr bool kRoundsToWhole = false;
+HALFULP_INLINE F32 nearest_whole(F32 x) { return x; }
+#endif
+
+// ---- narrow lanes ----
+
+/// Where a code keeps its sign, counted down from the highest bit of its type; and that bit, once in each code of
+/// 32 bits.
+struct SignPlace {
+  int shift;
+  uint32_t mask;
+};
+template <class Code>
+HALFULP_INLINE SignPlace sign_place(uint32_t sign_code) {
+  constexpr int kBits = 8 * int(sizeof(Code));
+  if (sign_code == 0) return {0, 0};
+  return {kBits - 32 + __builtin_clz(sign_code), sign_code * (~0u / (~0u >> (32 - kBits)))};
+}
+
+namespace packs {
+
+// The instruction set's packs, which cut lanes in half and interleave two vectors 16 bytes at a time. Words and bytes
+// of `low` packs are the lanes' lowest bits, above which there may be anything (bytes: up to bit 15 nothing); those of
+// `sign` packs have the lanes' signs.
+HALFULP_INLINE I32 pack_low_words(I32 a, I32 b) {
+#if defined(__AVX512F__)
+  const __m512i low = _mm512_set_epi16(62, 60, 58, 56, 30, 28, 26, 24, 54, 52, 50, 48, 22, 20, 18, 16, 46, 44, 42, 40,
+                                       14, 12, 10, 8, 38, 36, 34, 32, 6, 4, 2, 0);
+  return (I32)_mm512_permutex2var_epi16((__m512i)a, low, (__m512i)b);
+#elif defined(__AVX2__)
+  return (I32)_mm256_packus_epi32((__m256i)(a & 0xffff), (__m256i)(b & 0xffff));
+#else
+  return (I32)_mm_packs_epi32((__m128i)(a << 16 >> 16), (__m128i)(b << 16 >> 16));
+#endif
+}
+HALFULP_INLINE I32 pack_low_bytes(I32 a, I32 b) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_packus_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (I32)_mm256_packus_epi16((__m256i)a, (__m256i)b);
+#else
+  return (I32)_mm_packus_epi16((__m128i)a, (__m128i)b);
+#endif
+}
+HALFULP_INLINE I32 pack_sign_words(I32 a, I32 b) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_packs_epi32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (I32)_mm256_packs_epi32((__m256i)a, (__m256i)b);
+#else
+  return (I32)_mm_packs_epi32((__m128i)a, (__m128i)b);
+#endif
+}
+HALFULP_INLINE I32 pack_sign_bytes(I32 a, I32 b) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_packs_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (I32)_mm256_packs_epi16((__m256i)a, (__m256i)b);
+#else
+  return (I32)_mm_packs_epi16((__m128i)a, (__m128i)b);
+#endif
+}
+
+// Undo the interleaving of one pack, and of one on top of another.
+HALFULP_INLINE I32 words_in_order(I32 v) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), (__m512i)v);
+#elif defined(__AVX2__)
+  return (I32)_mm256_permute4x64_epi64((__m256i)v, 0b11'01'10'00);
+#else
+  return v;
+#endif
+}
+HALFULP_INLINE I32 bytes_in_order(I32 v) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+                                       (__m512i)v);
+#elif defined(__AVX2__)
+  return (I32)_mm256_permutevar8x32_epi32((__m256i)v, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+#else
+  return v;
+#endif
+}
+
+}  // namespace packs
+
+/// How many vectors' codes store_codes takes at once.
+inline constexpr size_t kGroup = 4;
+
+/// Stores the lowest bits of the lanes of `codes`, with the signs of `x` at their place. Above a code there may be
+/// anything, but for codes of 8 bits not in the lowest 16.
+HALFULP_INLINE void store_codes(uint8_t* to, const I32 (&codes)[kGroup], const I32 (&x)[kGroup], SignPlace sign) {
+  using namespace packs;
+  const I32 low = pack_low_bytes(pack_low_words(codes[0], codes[1]), pack_low_words(codes[2], codes[3]));
+  const I32 signs = pack_sign_bytes(pack_sign_words(x[0], x[1]), pack_sign_words(x[2], x[3]));
+  store(to, bytes_in_order(or_masked(low, (I32)((I16)signs >> sign.shift), splat(sign.mask))));
+}
+HALFULP_INLINE void store_codes(uint16_t* to, const I32 (&codes)[kGroup], const I32 (&x)[kGroup], SignPlace sign) {
+  using namespace packs;
+  for (size_t i = 0; i < kGroup; i += 2) {
+    const I32 low = pack_low_words(codes[i], codes[i + 1]), signs = pack_sign_words(x[i], x[i + 1]);
+    store(to + i * kLanes, words_in_order(or_masked(low, (I32)((I16)signs >> sign.shift), splat(sign.mask))));
+  }
+}
+
+/// Stores the lowest bits of each lane.
+HALFULP_INLINE void store_narrow(uint32_t* to, I32 v) { store(to, v); }
+HALFULP_INLINE void store_narrow(uint16_t* to, I32 v) {
+  const I32 words = packs::words_in_order(packs::pack_low_words(v, v));
+  __builtin_memcpy(to, &words, 2 * kLanes);
+}
+HALFULP_INLINE void store_narrow(uint8_t* to, I32 v) {
+  const I32 words = packs::pack_low_words(v & 0xff, v & 0xff);
+  const I32 bytes = packs::bytes_in_order(packs::pack_low_bytes(words, words));
+  __builtin_memcpy(to, &bytes, kLanes);
+}
 
 // ---- rounding by an addition ----
 
@@ -203,11 +320,11 @@ struct Grid {
 };
 
 /// Whether one addition rounds to the grid: for codes whose lowest bit is one of the significand, and where neither
-/// the constant nor half a step leaves binary32's normal range.
+/// the constant, which counts up to 2^22 numbers, nor half a step leaves binary32's normal range.
 HALFULP_INLINE bool rounds_by_addition(const Encoder& e) {
   const uint32_t limit = e.limit[0] > e.limit[1] ? e.limit[0] : e.limit[1];
   return e.mantissa_bits >= 1 && e.mantissa_bits <= 20 && e.min_field - e.mantissa_bits >= 2 &&
-         int(limit >> 23) + 23 - e.mantissa_bits <= 254;
+         int(limit >> 23) + 23 - e.mantissa_bits <= 254 && e.max_index[0] < (1u << 21) && e.max_index[1] < (1u << 21);
 }
 
 /// The grid of a format of `mantissa_bits` whose smallest normal has exponent field `lowest`, given in place.
@@ -222,54 +339,53 @@ HALFULP_INLINE Grid grid(const Encoder& e) {
   return grid<R>(splat(uint32_t(e.min_field) << 23), e.mantissa_bits);
 }
 
-/// The addition done: sum - constant counts the steps, as integers and as numbers.
-struct Sum {
-  I32 bits;      // of the sum
-  I32 constant;  // bits of the constant
-  I32 binade;    // exponent field above the lowest, in place
-};
-
-/// The binade of magnitudes, as in Sum.
-HALFULP_INLINE I32 binade_of(const Grid& g, I32 magnitude) {
-  return subtract_fields(magnitude & splat(kInfinityBits), g.lowest);
+/// Bits of x, no larger than `limit`, as the additions take it.
+template <Rounding R>
+HALFULP_INLINE I32 limited(I32 x, I32 limit) {
+  return addition(R).by_value ? limited_value(x, limit) : limited_magnitude(x, limit);
 }
 
-/// Rounds the numbers with bits `x` and magnitudes `magnitude`, which is at most the grid's limit, to the steps of a
-/// binade. Needs FloatControl(R); stochastic modes round toward zero.
+/// Exponent field of v above the lowest one, in place.
+HALFULP_INLINE I32 binade(const Grid& g, I32 v) { return subtract_fields(v & splat(kInfinityBits), g.lowest); }
+
+/// Bits of v + constant, in the direction of FloatControl(R): so many steps above the constant's bits as |v|, or v if
+/// it has its sign, is steps. The constant may be any multiple of the step that is in its binade.
 template <Rounding R>
-HALFULP_INLINE Sum add_constant(const Grid& g, I32 x, I32 magnitude, I32 binade) {
+HALFULP_INLINE I32 add_constant(const Grid& g, I32 v, I32 above, I32 constant) {
   constexpr Addition how = addition(R);
-  const I32 constant = binade + g.constant;
-  F32 v = float_of(how.by_value ? or_masked(magnitude, x, splat(kSignBit)) : magnitude);
-  if constexpr (how.half > 0) v = v + float_of(binade + g.half_step);
-  if constexpr (how.half < 0) v = v - float_of(binade + g.half_step);
-  const F32 sum = v + float_of(constant);
-  if constexpr (how.jams) {
-    const I32 inexact = bits_of(sum - float_of(constant)) != magnitude;
-    return {or_masked(bits_of(sum), inexact, splat(1)), constant, binade};
-  }
-  return {bits_of(sum), constant, binade};
+  F32 first = float_of(v);
+  if constexpr (how.half > 0) first = first + float_of(above + g.half_step);
+  if constexpr (how.half < 0) first = first - float_of(above + g.half_step);
+  const F32 sum = first + float_of(constant);
+  if constexpr (!how.jams) return bits_of(sum);
+  const I32 inexact = bits_of(sum - float_of(constant)) != v;
+  return or_masked(bits_of(sum), inexact, splat(1));
 }
 
-/// The same with the steps of their own binades.
+/// binary32 bits of the magnitude of limited<R>(x, limit) rounded to the grid. Needs FloatControl(R).
 template <Rounding R>
-HALFULP_INLINE Sum add_constant(const Grid& g, I32 x, I32 magnitude) {
-  return add_constant<R>(g, x, magnitude, binade_of(g, magnitude));
-}
-
-/// binary32 bits of the rounded magnitude.
-template <Rounding R>
-HALFULP_INLINE I32 rounded_bits(const Sum& s) {
-  const I32 bits = bits_of(float_of(s.bits) - float_of(s.constant));
+HALFULP_INLINE I32 rounded_bits(const Grid& g, I32 v) {
+  const I32 above = binade(g, v), constant = above + g.constant;
+  const I32 bits = bits_of(float_of(add_constant<R>(g, v, above, constant)) - float_of(constant));
   return addition(R).by_value ? bits & splat(kMagnitudeBits) : bits;
 }
 
-/// The index of the rounded magnitude among the format's numbers.
+/// The constant plus the numbers below v's binade in steps, so that sums end in the index of the rounded number; and
+/// how many of their lowest bits are index.
+HALFULP_INLINE I32 counting_constant(const Grid& g, I32 above) { return above + (above >> g.field_drop) + g.constant; }
+inline constexpr uint32_t kIndexBits = 0x3fffff;
+
+/// The index of the rounded magnitude among the format's numbers, in the lowest bits.
 template <Rounding R>
-HALFULP_INLINE I32 rounded_index(const Grid& g, const Sum& s) {
-  const I32 steps = s.bits - s.constant;
-  const I32 magnitude = addition(R).by_value ? select(steps < 0, -steps, steps) : steps;
-  return magnitude + (s.binade >> g.field_drop);
+HALFULP_INLINE I32 rounded_index(const Grid& g, I32 v) {
+  constexpr Addition how = addition(R);
+  const I32 above = binade(g, v);
+  if constexpr (how.by_value) {
+    const I32 constant = above + g.constant, steps = add_constant<R>(g, v, above, constant) - constant;
+    return select(steps < 0, -steps, steps) + (above >> g.field_drop);
+  }
+  const I32 sum = add_constant<R>(g, v, above, counting_constant(g, above));
+  return how.odd ? sum - 1 : sum;
 }
 
 }  // namespace halfulp::HALFULP_ISA

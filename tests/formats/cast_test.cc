@@ -154,9 +154,9 @@ class Comparison {
   std::vector<uint32_t> want_;
 };
 
-/// All 2^16 bfloat16 numbers, and 200,000 floats of random bits.
+/// All 2^16 bfloat16 numbers, and 30,000 floats of random bits.
 std::vector<float> common_inputs() {
-  std::vector<float> result = random_floats(200'000, 5);
+  std::vector<float> result = random_floats(30'000, 5);
   for (uint32_t code = 0; code < 1 << 16; ++code) result.push_back(std::bit_cast<float>(code << 16));
   return result;
 }
