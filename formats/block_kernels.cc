@@ -36,63 +36,134 @@ HALFULP_INLINE uint64_t bit_mask(I32 lanes) {
 
 // ---- largest magnitudes ----
 
-HALFULP_INLINE I32 largest_of_lanes(const float* block, size_t size) {
-  I32 largest = load<I32>(block) & splat(kMagnitudeBits);
-  for (size_t i = kLanes; i < size; i += kLanes) largest = max(largest, load<I32>(block + i) & splat(kMagnitudeBits));
+// Half an AVX-512 vector: what is left to reduce across lanes is then half as much.
+#if defined(__AVX2__)
+using Half [[gnu::vector_size(32)]] = int32_t;
+HALFULP_INLINE Half words_low(Half a, Half b) { return (Half)_mm256_unpacklo_epi32((__m256i)a, (__m256i)b); }
+HALFULP_INLINE Half words_high(Half a, Half b) { return (Half)_mm256_unpackhi_epi32((__m256i)a, (__m256i)b); }
+HALFULP_INLINE Half pairs_low(Half a, Half b) { return (Half)_mm256_unpacklo_epi64((__m256i)a, (__m256i)b); }
+HALFULP_INLINE Half pairs_high(Half a, Half b) { return (Half)_mm256_unpackhi_epi64((__m256i)a, (__m256i)b); }
+#else
+using Half [[gnu::vector_size(16)]] = int32_t;
+HALFULP_INLINE Half words_low(Half a, Half b) { return (Half)_mm_unpacklo_epi32((__m128i)a, (__m128i)b); }
+HALFULP_INLINE Half words_high(Half a, Half b) { return (Half)_mm_unpackhi_epi32((__m128i)a, (__m128i)b); }
+HALFULP_INLINE Half pairs_low(Half a, Half b) { return (Half)_mm_unpacklo_epi64((__m128i)a, (__m128i)b); }
+HALFULP_INLINE Half pairs_high(Half a, Half b) { return (Half)_mm_unpackhi_epi64((__m128i)a, (__m128i)b); }
+#endif
+constexpr size_t kHalfLanes = sizeof(Half) / 4;
+
+HALFULP_INLINE Half larger(Half a, Half b) { return a > b ? a : b; }
+
+HALFULP_INLINE Half largest_of_lanes(const float* block, size_t size) {
+  const Half magnitude = Half{} + int32_t(kMagnitudeBits);
+  Half largest = load<Half>(block) & magnitude;
+  for (size_t i = kHalfLanes; i < size; i += kHalfLanes) largest = larger(largest, load<Half>(block + i) & magnitude);
   return largest;
 }
 
-// The larger of neighbours: of four lanes a0 a1 a2 a3 and b0 b1 b2 b3 the maxima of a0 a2, b0 b2, a1 a3 and b1 b3.
-HALFULP_INLINE I32 larger_of_words(I32 a, I32 b) {
-#if defined(__AVX512F__)
-  return max((I32)_mm512_unpacklo_epi32((__m512i)a, (__m512i)b), (I32)_mm512_unpackhi_epi32((__m512i)a, (__m512i)b));
-#elif defined(__AVX2__)
-  return max((I32)_mm256_unpacklo_epi32((__m256i)a, (__m256i)b), (I32)_mm256_unpackhi_epi32((__m256i)a, (__m256i)b));
-#else
-  return max((I32)_mm_unpacklo_epi32((__m128i)a, (__m128i)b), (I32)_mm_unpackhi_epi32((__m128i)a, (__m128i)b));
-#endif
-}
-// The same with pairs of lanes.
-HALFULP_INLINE I32 larger_of_pairs(I32 a, I32 b) {
-#if defined(__AVX512F__)
-  return max((I32)_mm512_unpacklo_epi64((__m512i)a, (__m512i)b), (I32)_mm512_unpackhi_epi64((__m512i)a, (__m512i)b));
-#elif defined(__AVX2__)
-  return max((I32)_mm256_unpacklo_epi64((__m256i)a, (__m256i)b), (I32)_mm256_unpackhi_epi64((__m256i)a, (__m256i)b));
-#else
-  return max((I32)_mm_unpacklo_epi64((__m128i)a, (__m128i)b), (I32)_mm_unpackhi_epi64((__m128i)a, (__m128i)b));
-#endif
+// The largest lanes of four vectors, one after the other in each 16 bytes.
+HALFULP_INLINE Half largest_of_four(Half a, Half b, Half c, Half d) {
+  const Half ab = larger(words_low(a, b), words_high(a, b)), cd = larger(words_low(c, d), words_high(c, d));
+  return larger(pairs_low(ab, cd), pairs_high(ab, cd));
 }
 
-// Stores the largest lane of each of four vectors.
-HALFULP_INLINE void store_maxima(uint32_t* to, I32 a, I32 b, I32 c, I32 d) {
-  I32 largest = larger_of_pairs(larger_of_words(a, b), larger_of_words(c, d));
-#if defined(__AVX512F__)
-  largest = max(largest, (I32)_mm512_shuffle_i32x4((__m512i)largest, (__m512i)largest, 0b01'00'11'10));
-  largest = max(largest, (I32)_mm512_shuffle_i32x4((__m512i)largest, (__m512i)largest, 0b10'11'00'01));
-#elif defined(__AVX2__)
-  largest = max(largest, (I32)_mm256_permute2x128_si256((__m256i)largest, (__m256i)largest, 1));
+// amax[b] = bits of the largest magnitude of block b, for a multiple of kHalfLanes blocks.
+HALFULP_INLINE void find_whole_maxima(const float* x, size_t size, size_t blocks, uint32_t* amax) {
+  for (size_t b = 0; b < blocks; b += kHalfLanes) {
+    Half largest[kHalfLanes];
+    for (size_t i = 0; i < kHalfLanes; ++i) largest[i] = largest_of_lanes(x + (b + i) * size, size);
+    const Half first = largest_of_four(largest[0], largest[1], largest[2], largest[3]);
+#if defined(__AVX2__)
+    const Half second = largest_of_four(largest[4], largest[5], largest[6], largest[7]);
+    const Half low = (Half)_mm256_permute2x128_si256((__m256i)first, (__m256i)second, 0x20);
+    const Half high = (Half)_mm256_permute2x128_si256((__m256i)first, (__m256i)second, 0x31);
+    store(amax + b, larger(low, high));
+#else
+    store(amax + b, first);
 #endif
-  __builtin_memcpy(to, &largest, 4 * sizeof *to);
+  }
 }
 
-// amax[b] = bits of the largest magnitude of block b.
-HALFULP_INLINE void find_maxima(const float* x, size_t size, size_t blocks, uint32_t* amax) {
-  for (size_t b = 0; b < blocks; b += 4) {
-    const size_t last = blocks - 1 - b;
-    const auto block = [&](size_t i) __attribute__((always_inline)) {
-      return largest_of_lanes(x + (b + (i < last ? i : last)) * size, size);
-    };
-    store_maxima(amax + b, block(0), block(1), block(2), block(3));
+[[gnu::noinline]] void find_maxima(const float* x, size_t size, size_t blocks, uint32_t* amax) {
+  const size_t whole = blocks / kHalfLanes * kHalfLanes;
+  // the usual sizes, known to the compiler
+  if (size == 16)
+    find_whole_maxima(x, 16, whole, amax);
+  else if (size == 32)
+    find_whole_maxima(x, 32, whole, amax);
+  else
+    find_whole_maxima(x, size, whole, amax);
+  for (size_t b = whole; b < blocks; ++b) {
+    const Half largest = largest_of_lanes(x + b * size, size);
+    int32_t all = 0;
+    for (size_t i = 0; i < kHalfLanes; ++i) all = detail::select(largest[i] > all, largest[i], all);
+    amax[b] = uint32_t(all);
   }
 }
 
 // ---- elements ----
 
+// Whether the constant that rounds is a multiple of the number's power of two, so that one fused step adds it.
+template <Rounding R>
+constexpr bool kFuses = addition(R).half == 0 && !addition(R).odd && !addition(R).jams && !is_stochastic(R);
+
+// Rounds numbers to the steps of a binade, which is that of one of them.
+template <Rounding R>
+class Steps {
+ public:
+  // `one` is one of the numbers, limited<R>.
+  HALFULP_INLINE Steps(const Grid& g, I32 one) : grid_(g), above_(binade(g, one)), constant_(above_ + g.constant) {}
+
+  HALFULP_INLINE I32 sum(I32 v) const { return add_constant<R>(grid_, v, above_, constant_); }
+  // What a sum stands for: the bits of a magnitude, or an index.
+  HALFULP_INLINE I32 bits(I32 sum) const {
+    return bits_of(float_of(sum) - float_of(constant_)) & splat(addition(R).by_value ? kMagnitudeBits : ~0u);
+  }
+  HALFULP_INLINE I32 index(I32 sum) const {
+    const I32 steps = sum - constant_;
+    return (addition(R).by_value ? select(steps < 0, -steps, steps) : steps) + (above_ >> grid_.field_drop);
+  }
+
+ private:
+  const Grid& grid_;
+  I32 above_, constant_;
+};
+
+// The same where one multiplication makes the constant.
+template <Rounding R>
+class FusedSteps {
+ public:
+  HALFULP_INLINE FusedSteps(const Grid& g, I32 one)
+      : power_(float_of(max(one & splat(kInfinityBits), g.lowest))), factor_(constant_factor(g)) {}
+
+  HALFULP_INLINE I32 sum(I32 v) const { return bits_of(multiply_add(power_, factor_, float_of(v))); }
+  HALFULP_INLINE I32 bits(I32 sum) const {
+    const I32 bits = bits_of(multiply_add(power_, -factor_, float_of(sum)));
+    return addition(R).by_value ? bits & splat(kMagnitudeBits) : bits;
+  }
+
+ private:
+  HALFULP_INLINE static F32 constant_factor(const Grid& g) {
+    return F32{} + float_of((uint32_t(127 + g.field_drop) << 23) + (1u << 22));
+  }
+
+  F32 power_, factor_;
+};
+
+template <Rounding R, class Out>
+struct ChosenSteps {
+  using Type = Steps<R>;
+};
+template <Rounding R>
+requires(kFuses<R>) struct ChosenSteps<R, float> {
+  using Type = FusedSteps<R>;
+};
+
 // The way from a rounded magnitude to a result. Plain elements need no care but for the sign bit.
 template <bool kIsPlain>
 class Results {
  public:
-  HALFULP_INLINE explicit Results(const Encoder& e) : e_(e), sign_shift_(__builtin_clz(e.sign_code[1] | 1)) {}
+  HALFULP_INLINE explicit Results(const Encoder& e) : e_(e), sign_(sign_place<uint32_t>(e.sign_code[1])) {}
 
   // Bits of the largest magnitude where `positive` is that of positive numbers.
   HALFULP_INLINE I32 limit(I32 x, I32 positive) const {
@@ -107,7 +178,7 @@ class Results {
   }
 
   HALFULP_INLINE I32 code(I32 x, I32 index) const {
-    const I32 code = or_masked(index, x >> sign_shift_, splat(e_.sign_code[1]));
+    const I32 code = or_masked(index, x >> sign_.shift, splat(sign_.mask));
     if constexpr (kIsPlain) return code;
     const I32 complemented = (x < 0) & splat(e_.code_mask != 0 ? ~0u : 0u);
     const I32 other = merge(complemented, (splat(0) - index) & splat(e_.code_mask), code);
@@ -116,15 +187,83 @@ class Results {
 
  private:
   Encoder e_;
-  int sign_shift_;
+  SignPlace sign_;
 };
+
+// Runs `elements` over the blocks of a batch, but for those whose bit is set in `skipped`. Elements know of each block
+// (`block`), of a vector's rounded magnitudes and of its results.
+template <class Elements>
+HALFULP_INLINE void quantize_vector(const Elements& elements, const typename Elements::Block& block, const float* from,
+                                    float* to) {
+  const I32 x = elements.bits_of_numbers(block, from);
+  store(to, elements.value(block, x, elements.template rounded<float>(block, x, from)));
+}
+template <class Elements>
+HALFULP_INLINE void quantize_vector(const Elements& elements, const typename Elements::Block& block, const float* from,
+                                    uint8_t* to) {
+  const I32 x = elements.bits_of_numbers(block, from);
+  store_narrow(to, elements.results().code(x, elements.template rounded<uint8_t>(block, x, from)));
+}
+
+template <class Elements, class Out>
+HALFULP_INLINE void quantize_one_by_one(const Elements& elements, const float* x, Out* out, size_t size, size_t first,
+                                        size_t blocks, uint64_t skipped) {
+  for (size_t b = first; b < blocks; ++b) {
+    if ((skipped >> b & 1) != 0) continue;
+    const typename Elements::Block block = elements.block(b);
+    for (size_t i = b * size; i < (b + 1) * size; i += kLanes) quantize_vector(elements, block, x + i, out + i);
+  }
+}
+
+// Four vectors at a time, which are those of kBlocks blocks or of a part of one.
+template <size_t kBlocks, class Elements, class Out>
+HALFULP_INLINE void quantize_in_groups(const Elements& elements, const float* x, Out* out, size_t size, size_t blocks,
+                                       SignPlace sign) {
+  const size_t whole = blocks / kBlocks * kBlocks, vectors = kBlocks > 1 ? kGroup * kLanes : size;
+  for (size_t b = 0; b < whole; b += kBlocks) {
+    const float* const in = x + b * size;
+    Out* const to = out + b * size;
+    for (size_t i = 0; i < vectors; i += kGroup * kLanes) {
+      I32 codes[kGroup], numbers[kGroup];
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kGroup; ++v) {
+        const typename Elements::Block block = elements.block(b + v * kBlocks / kGroup);
+        const float* const from = in + i + v * kLanes;
+        if constexpr (sizeof(Out) == sizeof(float)) {
+          quantize_vector(elements, block, from, to + i + v * kLanes);
+        } else {
+          numbers[v] = elements.bits_of_numbers(block, from);
+          codes[v] = elements.template rounded<Out>(block, numbers[v], from);
+        }
+      }
+      if constexpr (sizeof(Out) == 1) store_codes(to + i, codes, numbers, sign);
+    }
+  }
+  quantize_one_by_one(elements, x, out, size, whole, blocks, 0);
+}
+
+template <bool kIsPlain, class Elements, class Out>
+HALFULP_INLINE void quantize_batch(const Elements& elements, const Encoder& e, const float* x, Out* out, size_t size,
+                                   size_t blocks, uint64_t skipped) {
+  if constexpr (kIsPlain) {
+    const SignPlace sign = sign_place<uint8_t>(e.sign_code[1]);
+    if (skipped == 0) {
+      if constexpr (kBlockStep == kLanes)
+        if (size == kLanes) return quantize_in_groups<4>(elements, x, out, kLanes, blocks, sign);
+      if constexpr (kBlockStep <= 2 * kLanes)
+        if (size == 2 * kLanes) return quantize_in_groups<2>(elements, x, out, 2 * kLanes, blocks, sign);
+      if (size % (kGroup * kLanes) == 0) return quantize_in_groups<1>(elements, x, out, size, blocks, sign);
+    }
+  }
+  quantize_one_by_one(elements, x, out, size, 0, blocks, skipped);
+}
 
 // ---- scales that are powers of two ----
 
 // What the elements of a batch's blocks need: where each one's grid lies.
 struct PowerBatch {
   alignas(kVectorBytes) uint32_t amax[kBatch] = {};
-  alignas(kVectorBytes) int32_t lowest[kBatch];  // exponent field of the smallest normal, in place
+  alignas(kVectorBytes) uint32_t lowest[kBatch];  // exponent field of the smallest normal, in place
   alignas(kVectorBytes) uint32_t limit[kBatch];
   uint8_t code[kBatch];
 };
@@ -151,40 +290,40 @@ HALFULP_INLINE uint64_t find_grids(const BlockPlan& plan, size_t blocks, PowerBa
 template <Rounding R, bool kIsPlain>
 class PowerElements {
  public:
-  HALFULP_INLINE PowerElements(const Results<kIsPlain>& results, const Grid& g, I32 limit)
-      : results_(results), grid_(g), limit_(limit) {}
+  struct Block {
+    Grid grid;
+    I32 limit;
+  };
 
-  HALFULP_INLINE void quantize(const float* from, float* to) const {
-    const I32 x = load<I32>(from);
-    store(to, results_.value(x, rounded_bits<R>(sum(x))));
+  HALFULP_INLINE PowerElements(const Encoder& e, const PowerBatch& batch)
+      : results_(e), mantissa_bits_(e.mantissa_bits), batch_(batch) {}
+
+  HALFULP_INLINE Block block(size_t b) const {
+    return {grid<R>(splat(batch_.lowest[b]), mantissa_bits_), splat(batch_.limit[b])};
   }
-  HALFULP_INLINE void quantize(const float* from, uint8_t* to) const {
-    const I32 x = load<I32>(from);
-    store_narrow(to, results_.code(x, rounded_index<R>(grid_, sum(x))));
+  HALFULP_INLINE I32 bits_of_numbers(const Block&, const float* from) const { return load<I32>(from); }
+  template <class Out>
+  HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float*) const {
+    const I32 v = limited<R>(x, results_.limit(x, block.limit));
+    if constexpr (sizeof(Out) == 1) return rounded_index<R>(block.grid, v) & splat(kIsPlain ? ~0u : kIndexBits);
+    const typename ChosenSteps<R, float>::Type steps(block.grid, v);
+    return steps.bits(steps.sum(v));
   }
+  HALFULP_INLINE I32 value(const Block&, I32 x, I32 bits) const { return results_.value(x, bits); }
+  HALFULP_INLINE const Results<kIsPlain>& results() const { return results_; }
 
  private:
-  HALFULP_INLINE Sum sum(I32 x) const {
-    return add_constant<R>(grid_, x, min(x & splat(kMagnitudeBits), results_.limit(x, limit_)));
-  }
-
-  const Results<kIsPlain>& results_;
-  Grid grid_;
-  I32 limit_;
+  Results<kIsPlain> results_;
+  int mantissa_bits_;
+  const PowerBatch& batch_;
 };
-
-template <class Elements, class Out>
-HALFULP_INLINE void quantize_block(const Elements& elements, const float* x, Out* out, size_t size) {
-  for (size_t i = 0; i < size; i += kLanes) elements.quantize(x + i, out + i);
-}
 
 template <Rounding R, bool kIsPlain, class Out>
 [[gnu::noinline]] void power_blocks(const BlockPlan& plan, const float* x, Out* out, uint8_t* scales, size_t blocks,
                                     uint64_t* odd) {
   const size_t size = plan.block;
-  const int mantissa_bits = plan.element->mantissa_bits;
-  const Results<kIsPlain> results(*plan.element);
   PowerBatch batch;
+  const PowerElements<R, kIsPlain> elements(*plan.element, batch);
   for (size_t first = 0; first < blocks; first += kBatch) {
     const size_t count = blocks - first < kBatch ? blocks - first : kBatch;
     const float* const in = x + first * size;
@@ -192,12 +331,7 @@ template <Rounding R, bool kIsPlain, class Out>
     const uint64_t skipped = find_grids(plan, count, batch);
     odd[first / kBatch] = skipped;
     if (scales != nullptr) __builtin_memcpy(scales + first, batch.code, count);
-    for (size_t b = 0; b < count; ++b) {
-      if ((skipped >> b & 1) != 0) continue;
-      const PowerElements<R, kIsPlain> elements(results, grid<R>(splat(uint32_t(batch.lowest[b])), mantissa_bits),
-                                                splat(batch.limit[b]));
-      quantize_block(elements, in + b * size, out + (first + b) * size, size);
-    }
+    quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, size, count, skipped);
   }
 }
 
@@ -208,6 +342,7 @@ struct QuotientBatch {
   alignas(kVectorBytes) uint32_t amax[kBatch] = {};
   alignas(kVectorBytes) float scale[kBatch];
   alignas(kVectorBytes) float low[kBatch], high[kBatch];
+  alignas(kVectorBytes) uint32_t kept[kBatch];  // what a scale of zero leaves of a number's bits: none
   uint8_t code[kBatch];
   uint8_t odd[kBatch];
 };
@@ -230,6 +365,7 @@ constexpr double kMinFactor = 0x1p-100, kMaxFactor = 0x1p120;
     batch.odd[b] = (batch.amax[b] >= kInfinityBits) | (is_near_an_end & !is_zero);
     batch.low[b] = detail::select(is_zero, 0.0f, float(factor * (1 - 0x1p-21)));
     batch.high[b] = detail::select(is_zero, 0.0f, float(factor * (1 + 0x1p-21)));
+    batch.kept[b] = detail::select(is_zero, 0u, ~0u);
   }
 }
 
@@ -248,71 +384,87 @@ constexpr double kMinFactor = 0x1p-100, kMaxFactor = 0x1p120;
 constexpr bool rounds_to_nearest(Rounding rounding) { return rounding <= Rounding::TiesTowardNegative; }
 static_assert(!rounds_to_nearest(Rounding::TowardZero) && rounds_to_nearest(Rounding::TiesToEven));
 
-// The elements of one block. Rounding is monotonic: where both ends of the interval that holds the quotient round
-// alike, so does the quotient. Elsewhere, once in some ten thousand vectors, it is divided exactly.
+// Rounding is monotonic: where both ends of the interval that holds the quotient round alike, so does the quotient.
+// Elsewhere, once in some ten thousand vectors, it is divided exactly.
 template <Rounding R, bool kIsPlain>
 class QuotientElements {
  public:
-  HALFULP_INLINE QuotientElements(const BlockPlan& plan, const Results<kIsPlain>& results, const Grid& g,
-                                  const QuotientBatch& batch, size_t block)
-      : plan_(plan),
-        results_(results),
-        grid_(g),
-        limit_(splat(plan.element->limit[0])),
-        scale_(batch.scale[block]),
-        low_(F32{} + batch.low[block]),
-        high_(F32{} + batch.high[block]),
-        signs_(splat(batch.scale[block] == 0 ? 0 : ~0u)) {}
+  struct Block {
+    F32 scale, low, high;
+    I32 kept;
+  };
 
-  HALFULP_INLINE void quantize(const float* from, float* to) const {
-    const I32 x = load<I32>(from) & signs_;
-    const I32 element = results_.value(x, rounded_bits<R>(sum(x, from)));
-    store(to, float_of(element) * scale_);
+  HALFULP_INLINE QuotientElements(const BlockPlan& plan, const QuotientBatch& batch)
+      : plan_(plan),
+        results_(*plan.element),
+        grid_(grid<R>(*plan.element)),
+        limit_(splat(plan.element->limit[0])),
+        batch_(batch) {}
+
+  HALFULP_INLINE Block block(size_t b) const {
+    return {F32{} + batch_.scale[b], F32{} + batch_.low[b], F32{} + batch_.high[b], splat(batch_.kept[b])};
   }
-  HALFULP_INLINE void quantize(const float* from, uint8_t* to) const {
-    const I32 x = load<I32>(from) & signs_;
-    store_narrow(to, results_.code(x, rounded_index<R>(grid_, sum(x, from))));
+  HALFULP_INLINE I32 bits_of_numbers(const Block& block, const float* from) const {
+    return load<I32>(from) & block.kept;
   }
+  template <class Out>
+  HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float* from) const {
+    using ItsSteps = typename ChosenSteps<R, Out>::Type;
+    const I32 low = product(x, block.low), high = upper_product(x, block.high);
+    // Both on the steps of the upper end: where they meet at a power of two, finer steps below it meet there too.
+    const ItsSteps steps(grid_, high);
+    const I32 upper = steps.sum(high);
+    if (differ(upper, steps.sum(low))) [[unlikely]]
+      return exactly_rounded<ItsSteps, Out>(block, x, from);
+    return result<Out>(steps, upper);
+  }
+  HALFULP_INLINE I32 value(const Block& block, I32 x, I32 bits) const {
+    return bits_of(float_of(results_.value(x, bits)) * block.scale);
+  }
+  HALFULP_INLINE const Results<kIsPlain>& results() const { return results_; }
 
  private:
-  HALFULP_INLINE Sum sum(I32 x, const float* from) const {
-    const I32 magnitude = x & splat(kMagnitudeBits), limit = results_.limit(x, limit_);
-    const I32 low = min(bits_of(float_of(magnitude) * low_), limit);
-    I32 high = bits_of(float_of(magnitude) * high_);
-    // A product may vanish, a quotient does not.
-    if constexpr (!rounds_to_nearest(R)) high = max(high, min(magnitude, splat(0x00800000)));
-    high = min(high, limit);
-    // Both on the steps of the upper end: where they meet at a power of two, finer steps below it meet there too.
-    const I32 binade = binade_of(grid_, high);
-    const Sum upper = add_constant<R>(grid_, x, high, binade);
-    if (differ(upper.bits, add_constant<R>(grid_, x, low, binade).bits)) [[unlikely]]
-      return exact_sum(x, from);
-    return upper;
+  HALFULP_INLINE I32 product(I32 x, F32 factor) const {
+    return limited<R>(bits_of(float_of(x) * factor), results_.limit(x, limit_));
+  }
+  // A product may vanish, a quotient does not.
+  HALFULP_INLINE I32 upper_product(I32 x, F32 factor) const {
+    if constexpr (rounds_to_nearest(R)) return product(x, factor);
+    const I32 magnitude = x & splat(kMagnitudeBits);
+    const I32 bits = max(bits_of(float_of(magnitude) * factor), min(magnitude, splat(0x00800000)));
+    return limited<R>(or_masked(bits, x, splat(kSignBit)), results_.limit(x, limit_));
   }
 
-  HALFULP_INLINE Sum exact_sum(I32 x, const float* from) const {
+  template <class Out, class ItsSteps>
+  HALFULP_INLINE I32 result(const ItsSteps& steps, I32 sum) const {
+    if constexpr (sizeof(Out) == 1)
+      return steps.index(sum);
+    else
+      return steps.bits(sum);
+  }
+
+  template <class ItsSteps, class Out>
+  HALFULP_INLINE I32 exactly_rounded(const Block& block, I32 x, const float* from) const {
     float quotients[kLanes];
-    divide(from, plan_.quotients.numerator, double(scale_) * plan_.quotients.denominator, quotients);
-    const I32 magnitude = load<I32>(quotients) & splat(kMagnitudeBits);
-    return add_constant<R>(grid_, x, min(magnitude, results_.limit(x, limit_)));
+    divide(from, plan_.quotients.numerator, double(block.scale[0]) * plan_.quotients.denominator, quotients);
+    const I32 v = limited<R>(load<I32>(quotients), results_.limit(x, limit_));
+    const ItsSteps steps(grid_, v);
+    return result<Out>(steps, steps.sum(v));
   }
 
   const BlockPlan& plan_;
-  const Results<kIsPlain>& results_;
-  const Grid& grid_;
+  Results<kIsPlain> results_;
+  Grid grid_;
   I32 limit_;
-  float scale_;
-  F32 low_, high_;
-  I32 signs_;  // a scale of zero takes all bits of a number
+  const QuotientBatch& batch_;
 };
 
 template <Rounding R, bool kIsPlain, class Out>
 [[gnu::noinline]] void quotient_blocks(const BlockPlan& plan, const float* x, Out* out, uint8_t* scales, size_t blocks,
                                        uint64_t* odd) {
   const size_t size = plan.block;
-  const Results<kIsPlain> results(*plan.element);
-  const Grid g = grid<R>(*plan.element);
   QuotientBatch batch;
+  const QuotientElements<R, kIsPlain> elements(plan, batch);
   for (size_t first = 0; first < blocks; first += kBatch) {
     const size_t count = blocks - first < kBatch ? blocks - first : kBatch;
     const float* const in = x + first * size;
@@ -325,11 +477,7 @@ template <Rounding R, bool kIsPlain, class Out>
       find_scale_codes(*plan.quotients.encoder, batch);
       __builtin_memcpy(scales + first, batch.code, count);
     }
-    for (size_t b = 0; b < count; ++b) {
-      if ((skipped >> b & 1) != 0) continue;
-      quantize_block(QuotientElements<R, kIsPlain>(plan, results, g, batch, b), in + b * size, out + (first + b) * size,
-                     size);
-    }
+    quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, size, count, skipped);
   }
 }
 

@@ -31,20 +31,9 @@ HALFULP_INLINE F32 own_signs(Lanes<kIndex...>) {
   return F32{((kIndex & kDistance) != 0 ? -1.0f : 1.0f)...};
 }
 
-// Multiplying by 1 or -1 is exact, so that one fused step rounds as the addition does.
-HALFULP_INLINE F32 signed_sum(F32 x, F32 sign, F32 partner) {
-#if defined(__AVX512F__)
-  return (F32)_mm512_fmadd_ps((__m512)x, (__m512)sign, (__m512)partner);
-#elif defined(__AVX2__)
-  return (F32)_mm256_fmadd_ps((__m256)x, (__m256)sign, (__m256)partner);
-#else
-  return x * sign + partner;
-#endif
-}
-
 template <int kDistance>
 HALFULP_INLINE F32 stage(F32 x) {
-  return signed_sum(x, own_signs<kDistance>(AllLanes{}), partners<kDistance>(x, AllLanes{}));
+  return multiply_add(x, own_signs<kDistance>(AllLanes{}), partners<kDistance>(x, AllLanes{}));
 }
 
 // The stages up to a distance of kSize / 2 of the kVectors vectors at `v`.
