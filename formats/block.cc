@@ -231,20 +231,25 @@ bool BlockQuantizer::fast_scales() const {
 }
 
 // What the kernels need to know; empty where they do not reach.
-std::optional<BlockPlan> BlockQuantizer::plan(const Level& level, const Hadamard* transform) const {
+std::optional<BlockPlan> BlockQuantizer::plan(const Level& level, size_t numbers, const RandomSite& site,
+                                              const Hadamard* transform) const {
   const Encoder* encoder = caster_.encoder();
   const Rounding rounding = caster_.projection().rounding;
-  if (!kernels_know(encoder, rounding, format_.rows, format_.cols)) return {};
-  BlockPlan plan{
-      .element = encoder, .rounding = rounding, .block = size_t(format_.cols), .powers = {}, .quotients = {}};
+  if (!kernels_know(encoder, rounding, format_.rows, format_.cols, numbers)) return {};
+  BlockPlan plan{.element = encoder,
+                 .rounding = rounding,
+                 .site = site,
+                 .block = size_t(format_.cols),
+                 .powers = {},
+                 .quotients = {}};
   if (transform != nullptr && !fits_pieces(plan, *transform)) return {};
   if (is_power_of_two()) {
-    plan.powers = power_scales(format_.element, *encoder, format_.scale, rule_carry(format_.rule, format_.element),
-                               scale_code(level, 0));
+    plan.powers = power_scales(format_.element, *encoder, rounding, format_.scale,
+                               rule_carry(format_.rule, format_.element), scale_code(level, 0));
     return plan;
   }
   if (!level.is_finite || level.is_zero || !fast_quotients() || !fast_scales() ||
-      !kernels_know_quotients(format_.element, *encoder, format_.scale))
+      !kernels_know_quotients(format_.element, *encoder, rounding, format_.scale))
     return {};
   plan.quotients = {.encoder = scale_caster_.encoder(),
                     .scale_numerator = format_.has_tensor_scale ? max_scale_ : 1,
@@ -252,24 +257,6 @@ std::optional<BlockPlan> BlockQuantizer::plan(const Level& level, const Hadamard
                     .numerator = level.numerator,
                     .denominator = level.denominator};
   return plan;
-}
-
-// Quantises blocks of one row from its front as far as the kernels reach; returns how many numbers that were.
-size_t BlockQuantizer::quantize_row_of_blocks(const Level& level, std::span<const float> x, std::span<float> values,
-                                              const RandomSite& site, uint32_t first_index) const {
-  if (caster_.encoder() == nullptr) return 0;
-  const Projection& projection = caster_.projection();
-  BlockJob job{.cast = {caster_.encoder(), projection.rounding, site, first_index},
-               .block = format_.cols == 0 ? x.size() : size_t(format_.cols),
-               .carry = rule_carry(format_.rule, format_.element),
-               .e_max = max_exponent(format_.element),
-               .scale_encoder = scale_caster_.encoder(),
-               .max_scale = max_scale_,
-               .numerator = level.numerator,
-               .denominator = level.denominator};
-  if (is_power_of_two()) return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
-  if (!level.is_finite || level.is_zero || !format_.has_tensor_scale || !fast_scales() || !fast_quotients()) return 0;
-  return HALFULP_DISPATCH(quantize_scaled_blocks, job, x.data(), values.data(), x.size());
 }
 
 void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x,
@@ -310,7 +297,7 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
   assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
   const Level array = level(x, transform);
   if (events == nullptr) {
-    if (const std::optional<BlockPlan> fast = plan(array, transform)) {
+    if (const std::optional<BlockPlan> fast = plan(array, x.size(), site, transform)) {
       run_blocks(*fast, transform, x, size_t(rows), size_t(cols), {.values = values.data()},
                  [&](std::span<const float> block, size_t first, float* to, uint8_t*, uint8_t*) {
                    const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, block.data(), block.size());
@@ -324,19 +311,9 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
     return quantize(values, values, rows, cols, site, events);
   }
   const GridRange element = range_of(format_.element);
-  // Blocks along a row go to the kernels until one is out of the ordinary; that one is done here.
-  const bool along_rows = format_.rows == 1 && events == nullptr;
-  size_t done = 0;
   std::vector<float> original;
   for_each_block(format_, rows, cols, [&](int row, int col, int height, int width) {
     const auto segment = [&](int r) { return size_t(row + r) * size_t(cols) + size_t(col); };
-    if (along_rows && done == segment(0)) {
-      const size_t rest = size_t(cols - col);
-      done += quantize_row_of_blocks(array, x.subspan(done, rest), values.subspan(done, rest), site, uint32_t(done));
-    }
-    if (along_rows && done > segment(0)) return;
-    done = segment(0) + size_t(width);
-
     uint32_t amax = 0;
     for (int r = 0; r < height; ++r)
       amax = std::max(amax, HALFULP_DISPATCH(largest_magnitude, x.data() + segment(r), size_t(width)));
@@ -362,9 +339,10 @@ size_t BlockQuantizer::packed_codes(int rows, int cols) const {
 }
 
 size_t BlockQuantizer::packed_scales(int rows, int cols) const {
-  size_t count = 0;
-  for_each_block(format_, rows, cols, [&](int, int, int, int) { ++count; });
-  return count;
+  const auto parts = [](int size, int block) {
+    return block == 0 ? 1 : (size_t(size) + size_t(block) - 1) / size_t(block);
+  };
+  return rows == 0 || cols == 0 ? 0 : parts(rows, format_.rows) * parts(cols, format_.cols);
 }
 
 // The codes of one block of one row, one a byte, and its scale's.
@@ -393,7 +371,7 @@ float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_
          scales.size() == packed_scales(rows, cols));
   const Level array = level(x, transform);
   const bool packs_nibbles = format_.element.bits() == 4;
-  if (const std::optional<BlockPlan> fast = plan(array, transform)) {
+  if (const std::optional<BlockPlan> fast = plan(array, x.size(), site, transform)) {
     run_blocks(*fast, transform, x, size_t(rows), size_t(cols),
                {.codes = codes.data(), .scales = scales.data(), .packs_nibbles = packs_nibbles},
                [&](std::span<const float> block, size_t first, float*, uint8_t* to, uint8_t* scale) {

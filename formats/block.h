@@ -135,15 +135,14 @@ class BlockQuantizer {
  private:
   struct Level;  // what an array's largest magnitude decides
   Level level(std::span<const float> x, const Hadamard* transform = nullptr) const;
-  std::optional<BlockPlan> plan(const Level& level, const Hadamard* transform) const;
+  std::optional<BlockPlan> plan(const Level& level, size_t numbers, const RandomSite& site,
+                                const Hadamard* transform) const;
   void encode_block(const Level& level, std::span<const float> x, size_t first, const RandomSite& site, uint8_t* codes,
                     uint8_t* scale) const;
   uint32_t scale_code(const Level& level, uint32_t amax_bits) const;
   bool is_power_of_two() const { return format_.rule != ScaleRule::Nearest; }
   bool fast_quotients() const;
   bool fast_scales() const;
-  size_t quantize_row_of_blocks(const Level& level, std::span<const float> x, std::span<float> values,
-                                const RandomSite& site, uint32_t first_index) const;
   void quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x, std::span<float> values,
                         const RandomSite& site, uint32_t first_index) const;
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "formats/philox_vector.h"
 #include "formats/quotient.h"
 #include "formats/vector.h"
 
@@ -159,6 +160,35 @@ requires(kFuses<R>) struct ChosenSteps<R, float> {
   using Type = FusedSteps<R>;
 };
 
+// The grid of an element, and the same moved by a power of two, given as an exponent field in place.
+template <Rounding R>
+HALFULP_INLINE auto grid_of(const Encoder& e) {
+  if constexpr (is_stochastic(R))
+    return random_grid<R>(e);
+  else
+    return grid<R>(e);
+}
+HALFULP_INLINE Grid moved(const Grid& g, I32 shift) {
+  return {g.lowest + shift, g.constant + shift, g.half_step + shift, g.field_drop};
+}
+HALFULP_INLINE RandomGrid moved(const RandomGrid& g, I32 shift) {
+  return {moved(g.grid, shift), g.step + shift, g.fine_step + shift, g.fine_half, g.coarse - shift,
+          g.back + shift,       g.is_fine};
+}
+
+// A number limited<R>, rounded: the bits of its magnitude, or its index with anything above kIndexBits.
+template <Rounding R, class Out>
+HALFULP_INLINE I32 rounded_to(const Grid& g, I32 v, Fields) {
+  if constexpr (sizeof(Out) == 1) return rounded_index<R>(g, v);
+  const typename ChosenSteps<R, float>::Type steps(g, v);
+  return steps.bits(steps.sum(v));
+}
+template <Rounding R, class Out>
+HALFULP_INLINE I32 rounded_to(const RandomGrid& g, I32 v, Fields fields) {
+  if constexpr (sizeof(Out) == 1) return randomly_rounded_index<R>(g, v, fields.lanes());
+  return randomly_rounded_bits<R>(g, v, fields.lanes());
+}
+
 // The way from a rounded magnitude to a result. Plain elements need no care but for the sign bit.
 template <bool kIsPlain>
 class Results {
@@ -194,68 +224,68 @@ class Results {
 // (`block`), of a vector's rounded magnitudes and of its results.
 template <class Elements>
 HALFULP_INLINE void quantize_vector(const Elements& elements, const typename Elements::Block& block, const float* from,
-                                    float* to) {
+                                    float* to, Fields fields) {
   const I32 x = elements.bits_of_numbers(block, from);
-  store(to, elements.value(block, x, elements.template rounded<float>(block, x, from)));
+  store(to, elements.value(block, x, elements.template rounded<float>(block, x, from, fields)));
 }
 template <class Elements>
 HALFULP_INLINE void quantize_vector(const Elements& elements, const typename Elements::Block& block, const float* from,
-                                    uint8_t* to) {
+                                    uint8_t* to, Fields fields) {
   const I32 x = elements.bits_of_numbers(block, from);
-  store_narrow(to, elements.results().code(x, elements.template rounded<uint8_t>(block, x, from)));
+  const I32 index = elements.template rounded<uint8_t>(block, x, from, fields) & splat(kIndexBits);
+  store_narrow(to, elements.results().code(x, index));
 }
 
 template <class Elements, class Out>
-HALFULP_INLINE void quantize_one_by_one(const Elements& elements, const float* x, Out* out, size_t size, size_t first,
-                                        size_t blocks, uint64_t skipped) {
+HALFULP_INLINE void quantize_one_by_one(const Elements& elements, const float* x, Out* out, Fields fields, size_t size,
+                                        size_t first, size_t blocks, uint64_t skipped) {
   for (size_t b = first; b < blocks; ++b) {
     if ((skipped >> b & 1) != 0) continue;
     const typename Elements::Block block = elements.block(b);
-    for (size_t i = b * size; i < (b + 1) * size; i += kLanes) quantize_vector(elements, block, x + i, out + i);
+    for (size_t i = b * size; i < (b + 1) * size; i += kLanes)
+      quantize_vector(elements, block, x + i, out + i, fields.from(i));
   }
 }
 
 // Four vectors at a time, which are those of kBlocks blocks or of a part of one.
 template <size_t kBlocks, class Elements, class Out>
-HALFULP_INLINE void quantize_in_groups(const Elements& elements, const float* x, Out* out, size_t size, size_t blocks,
-                                       SignPlace sign) {
+HALFULP_INLINE void quantize_in_groups(const Elements& elements, const float* x, Out* out, Fields fields, size_t size,
+                                       size_t blocks, SignPlace sign) {
   const size_t whole = blocks / kBlocks * kBlocks, vectors = kBlocks > 1 ? kGroup * kLanes : size;
   for (size_t b = 0; b < whole; b += kBlocks) {
-    const float* const in = x + b * size;
-    Out* const to = out + b * size;
-    for (size_t i = 0; i < vectors; i += kGroup * kLanes) {
+    for (size_t i = b * size; i < b * size + vectors; i += kGroup * kLanes) {
       I32 codes[kGroup], numbers[kGroup];
 #pragma GCC unroll 4
       for (size_t v = 0; v < kGroup; ++v) {
         const typename Elements::Block block = elements.block(b + v * kBlocks / kGroup);
-        const float* const from = in + i + v * kLanes;
+        const size_t at = i + v * kLanes;
         if constexpr (sizeof(Out) == sizeof(float)) {
-          quantize_vector(elements, block, from, to + i + v * kLanes);
+          quantize_vector(elements, block, x + at, out + at, fields.from(at));
         } else {
-          numbers[v] = elements.bits_of_numbers(block, from);
-          codes[v] = elements.template rounded<Out>(block, numbers[v], from);
+          numbers[v] = elements.bits_of_numbers(block, x + at);
+          codes[v] = elements.template rounded<Out>(block, numbers[v], x + at, fields.from(at));
         }
       }
-      if constexpr (sizeof(Out) == 1) store_codes(to + i, codes, numbers, sign);
+      if constexpr (sizeof(Out) == 1) store_codes(out + i, codes, numbers, sign);
     }
   }
-  quantize_one_by_one(elements, x, out, size, whole, blocks, 0);
+  quantize_one_by_one(elements, x, out, fields, size, whole, blocks, 0);
 }
 
 template <bool kIsPlain, class Elements, class Out>
-HALFULP_INLINE void quantize_batch(const Elements& elements, const Encoder& e, const float* x, Out* out, size_t size,
-                                   size_t blocks, uint64_t skipped) {
+HALFULP_INLINE void quantize_batch(const Elements& elements, const Encoder& e, const float* x, Out* out, Fields fields,
+                                   size_t size, size_t blocks, uint64_t skipped) {
   if constexpr (kIsPlain) {
     const SignPlace sign = sign_place<uint8_t>(e.sign_code[1]);
     if (skipped == 0) {
       if constexpr (kBlockStep == kLanes)
-        if (size == kLanes) return quantize_in_groups<4>(elements, x, out, kLanes, blocks, sign);
+        if (size == kLanes) return quantize_in_groups<4>(elements, x, out, fields, kLanes, blocks, sign);
       if constexpr (kBlockStep <= 2 * kLanes)
-        if (size == 2 * kLanes) return quantize_in_groups<2>(elements, x, out, 2 * kLanes, blocks, sign);
-      if (size % (kGroup * kLanes) == 0) return quantize_in_groups<1>(elements, x, out, size, blocks, sign);
+        if (size == 2 * kLanes) return quantize_in_groups<2>(elements, x, out, fields, 2 * kLanes, blocks, sign);
+      if (size % (kGroup * kLanes) == 0) return quantize_in_groups<1>(elements, x, out, fields, size, blocks, sign);
     }
   }
-  quantize_one_by_one(elements, x, out, size, 0, blocks, skipped);
+  quantize_one_by_one(elements, x, out, fields, size, 0, blocks, skipped);
 }
 
 // ---- scales that are powers of two ----
@@ -263,8 +293,7 @@ HALFULP_INLINE void quantize_batch(const Elements& elements, const Encoder& e, c
 // What the elements of a batch's blocks need: where each one's grid lies.
 struct PowerBatch {
   alignas(kVectorBytes) uint32_t amax[kBatch] = {};
-  alignas(kVectorBytes) uint32_t lowest[kBatch];  // exponent field of the smallest normal, in place
-  alignas(kVectorBytes) uint32_t limit[kBatch];
+  alignas(kVectorBytes) uint32_t shift[kBatch];  // an exponent field, in place
   uint8_t code[kBatch];
 };
 
@@ -278,9 +307,7 @@ HALFULP_INLINE uint64_t find_grids(const BlockPlan& plan, size_t blocks, PowerBa
     const I32 wanted = (amax + splat(scales.carry)) & splat(kInfinityBits), is_zero = amax == 0;
     const I32 field = min(max(wanted, lowest_field), highest);
     odd |= bit_mask((field != wanted) & ~is_zero) << i;
-    const I32 shift = field + splat(uint32_t(scales.grid_shift) << 23);
-    store(batch.lowest + i, shift + splat(uint32_t(plan.element->min_field) << 23));
-    store(batch.limit + i, shift + splat(plan.element->limit[0]));
+    store(batch.shift + i, field + splat(uint32_t(scales.grid_shift) << 23));
     const I32 code = (field >> 23) + splat(uint32_t(scales.code_shift));
     store_narrow(batch.code + i, select(is_zero, splat(scales.zero_code), code));
   }
@@ -290,49 +317,72 @@ HALFULP_INLINE uint64_t find_grids(const BlockPlan& plan, size_t blocks, PowerBa
 template <Rounding R, bool kIsPlain>
 class PowerElements {
  public:
+  using ItsGrid = decltype(grid_of<R>(Encoder{}));
   struct Block {
-    Grid grid;
+    ItsGrid grid;
     I32 limit;
   };
 
   HALFULP_INLINE PowerElements(const Encoder& e, const PowerBatch& batch)
-      : results_(e), mantissa_bits_(e.mantissa_bits), batch_(batch) {}
+      : results_(e), grid_(grid_of<R>(e)), limit_(splat(e.limit[0])), batch_(batch) {}
 
   HALFULP_INLINE Block block(size_t b) const {
-    return {grid<R>(splat(batch_.lowest[b]), mantissa_bits_), splat(batch_.limit[b])};
+    const I32 shift = splat(batch_.shift[b]);
+    return {moved(grid_, shift), limit_ + shift};
   }
   HALFULP_INLINE I32 bits_of_numbers(const Block&, const float* from) const { return load<I32>(from); }
   template <class Out>
-  HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float*) const {
-    const I32 v = limited<R>(x, results_.limit(x, block.limit));
-    if constexpr (sizeof(Out) == 1) return rounded_index<R>(block.grid, v) & splat(kIsPlain ? ~0u : kIndexBits);
-    const typename ChosenSteps<R, float>::Type steps(block.grid, v);
-    return steps.bits(steps.sum(v));
+  HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float*, Fields fields) const {
+    return rounded_to<R, Out>(block.grid, limited<R>(x, results_.limit(x, block.limit)), fields);
   }
   HALFULP_INLINE I32 value(const Block&, I32 x, I32 bits) const { return results_.value(x, bits); }
   HALFULP_INLINE const Results<kIsPlain>& results() const { return results_; }
 
  private:
   Results<kIsPlain> results_;
-  int mantissa_bits_;
+  ItsGrid grid_;
+  I32 limit_;
   const PowerBatch& batch_;
 };
 
+// How many blocks are done together.
+HALFULP_INLINE size_t batch_size(const BlockPlan& plan) {
+  const size_t blocks = is_stochastic(plan.rounding) ? kRandomBatch / plan.block : kBatch;
+  return blocks < kBatch ? blocks : kBatch;
+}
+
+// Calls batch(first block, blocks, its random fields), which returns a bit per block out of the ordinary.
+template <Rounding R, class Use>
+HALFULP_INLINE void for_each_batch(const BlockPlan& plan, uint32_t first_index, size_t blocks, uint64_t* odd,
+                                   Use batch) {
+  for (size_t word = 0; word * 64 < blocks; ++word) odd[word] = 0;
+  RandomRun random(plan.site, is_stochastic(R) ? plan.element->random_bits : 8);
+  const size_t step = batch_size(plan), size = plan.block;
+  for (size_t first = 0, count; first < blocks; first += count) {
+    count = blocks - first < step ? blocks - first : step;
+    // a batch's bits belong to one word
+    const size_t left = 64 - first % 64;
+    count = count < left ? count : left;
+    Fields fields{};
+    if constexpr (is_stochastic(R)) fields = random.all_fields(first_index + uint32_t(first * size), count * size);
+    odd[first / 64] |= batch(first, count, fields) << first % 64;
+  }
+}
+
 template <Rounding R, bool kIsPlain, class Out>
-[[gnu::noinline]] void power_blocks(const BlockPlan& plan, const float* x, Out* out, uint8_t* scales, size_t blocks,
-                                    uint64_t* odd) {
+[[gnu::noinline]] void power_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out,
+                                    uint8_t* scales, size_t blocks, uint64_t* odd) {
   const size_t size = plan.block;
   PowerBatch batch;
   const PowerElements<R, kIsPlain> elements(*plan.element, batch);
-  for (size_t first = 0; first < blocks; first += kBatch) {
-    const size_t count = blocks - first < kBatch ? blocks - first : kBatch;
+  for_each_batch<R>(plan, first_index, blocks, odd, [&](size_t first, size_t count, Fields fields) {
     const float* const in = x + first * size;
     find_maxima(in, size, count, batch.amax);
     const uint64_t skipped = find_grids(plan, count, batch);
-    odd[first / kBatch] = skipped;
     if (scales != nullptr) __builtin_memcpy(scales + first, batch.code, count);
-    quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, size, count, skipped);
-  }
+    quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, fields, size, count, skipped);
+    return skipped;
+  });
 }
 
 // ---- scales with a mantissa ----
@@ -350,7 +400,8 @@ struct QuotientBatch {
 // The smallest and the largest factor that stay away from the ends of binary32's range, where products lose bits.
 constexpr double kMinFactor = 0x1p-100, kMaxFactor = 0x1p120;
 
-[[gnu::noinline]] void find_scales(const BlockPlan& plan, QuotientBatch& batch) {
+// Returns a bit per block out of the ordinary.
+[[gnu::noinline]] uint64_t find_scales(const BlockPlan& plan, size_t blocks, QuotientBatch& batch) {
   const FloatControl control(_MM_ROUND_NEAREST);
   const QuotientScales scales = plan.quotients;
   const Encoder encoder = *scales.encoder;
@@ -367,6 +418,9 @@ constexpr double kMinFactor = 0x1p-100, kMaxFactor = 0x1p120;
     batch.high[b] = detail::select(is_zero, 0.0f, float(factor * (1 + 0x1p-21)));
     batch.kept[b] = detail::select(is_zero, 0u, ~0u);
   }
+  uint64_t odd = 0;
+  for (size_t b = 0; b < blocks; ++b) odd |= uint64_t{batch.odd[b]} << b;
+  return odd;
 }
 
 [[gnu::noinline]] void find_scale_codes(const Encoder& encoder, QuotientBatch& batch) {
@@ -397,7 +451,7 @@ class QuotientElements {
   HALFULP_INLINE QuotientElements(const BlockPlan& plan, const QuotientBatch& batch)
       : plan_(plan),
         results_(*plan.element),
-        grid_(grid<R>(*plan.element)),
+        grid_(grid_of<R>(*plan.element)),
         limit_(splat(plan.element->limit[0])),
         batch_(batch) {}
 
@@ -408,15 +462,24 @@ class QuotientElements {
     return load<I32>(from) & block.kept;
   }
   template <class Out>
-  HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float* from) const {
-    using ItsSteps = typename ChosenSteps<R, Out>::Type;
+  HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float* from, Fields fields) const {
     const I32 low = product(x, block.low), high = upper_product(x, block.high);
-    // Both on the steps of the upper end: where they meet at a power of two, finer steps below it meet there too.
-    const ItsSteps steps(grid_, high);
-    const I32 upper = steps.sum(high);
-    if (differ(upper, steps.sum(low))) [[unlikely]]
-      return exactly_rounded<ItsSteps, Out>(block, x, from);
-    return result<Out>(steps, upper);
+    if constexpr (is_stochastic(R)) {
+      const I32 upper = rounded_to<R, Out>(grid_, high, fields), mask = splat(sizeof(Out) == 1 ? kIndexBits : ~0u);
+      if (!differ(upper & mask, rounded_to<R, Out>(grid_, low, fields) & mask)) [[likely]]
+        return upper;
+    } else {
+      // Both on the steps of the upper end: where they meet at a power of two, finer steps below it meet there too.
+      const typename ChosenSteps<R, Out>::Type steps(grid_, high);
+      const I32 upper = steps.sum(high);
+      if (!differ(upper, steps.sum(low))) [[likely]] {
+        if constexpr (sizeof(Out) == 1)
+          return steps.index(upper);
+        else
+          return steps.bits(upper);
+      }
+    }
+    return exactly_rounded<Out>(block, x, from, fields);
   }
   HALFULP_INLINE I32 value(const Block& block, I32 x, I32 bits) const {
     return bits_of(float_of(results_.value(x, bits)) * block.scale);
@@ -435,71 +498,62 @@ class QuotientElements {
     return limited<R>(or_masked(bits, x, splat(kSignBit)), results_.limit(x, limit_));
   }
 
-  template <class Out, class ItsSteps>
-  HALFULP_INLINE I32 result(const ItsSteps& steps, I32 sum) const {
-    if constexpr (sizeof(Out) == 1)
-      return steps.index(sum);
-    else
-      return steps.bits(sum);
-  }
-
-  template <class ItsSteps, class Out>
-  HALFULP_INLINE I32 exactly_rounded(const Block& block, I32 x, const float* from) const {
+  template <class Out>
+  HALFULP_INLINE I32 exactly_rounded(const Block& block, I32 x, const float* from, Fields fields) const {
     float quotients[kLanes];
     divide(from, plan_.quotients.numerator, double(block.scale[0]) * plan_.quotients.denominator, quotients);
-    const I32 v = limited<R>(load<I32>(quotients), results_.limit(x, limit_));
-    const ItsSteps steps(grid_, v);
-    return result<Out>(steps, steps.sum(v));
+    return rounded_to<R, Out>(grid_, limited<R>(load<I32>(quotients), results_.limit(x, limit_)), fields);
   }
 
   const BlockPlan& plan_;
   Results<kIsPlain> results_;
-  Grid grid_;
+  decltype(grid_of<R>(Encoder{})) grid_;
   I32 limit_;
   const QuotientBatch& batch_;
 };
 
 template <Rounding R, bool kIsPlain, class Out>
-[[gnu::noinline]] void quotient_blocks(const BlockPlan& plan, const float* x, Out* out, uint8_t* scales, size_t blocks,
-                                       uint64_t* odd) {
+[[gnu::noinline]] void quotient_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out,
+                                       uint8_t* scales, size_t blocks, uint64_t* odd) {
   const size_t size = plan.block;
   QuotientBatch batch;
   const QuotientElements<R, kIsPlain> elements(plan, batch);
-  for (size_t first = 0; first < blocks; first += kBatch) {
-    const size_t count = blocks - first < kBatch ? blocks - first : kBatch;
+  for_each_batch<R>(plan, first_index, blocks, odd, [&](size_t first, size_t count, Fields fields) {
     const float* const in = x + first * size;
     find_maxima(in, size, count, batch.amax);
-    find_scales(plan, batch);
-    uint64_t skipped = 0;
-    for (size_t b = 0; b < count; ++b) skipped |= uint64_t{batch.odd[b]} << b;
-    odd[first / kBatch] = skipped;
+    const uint64_t skipped = find_scales(plan, count, batch);
     if (scales != nullptr) {
       find_scale_codes(*plan.quotients.encoder, batch);
       __builtin_memcpy(scales + first, batch.code, count);
     }
-    quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, size, count, skipped);
-  }
+    quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, fields, size, count, skipped);
+    return skipped;
+  });
 }
 
 // ---- choosing ----
 
 template <Rounding R, bool kIsPlain, class Out>
-void choose_scales(const BlockPlan& plan, const float* x, Out* out, uint8_t* scales, size_t blocks, uint64_t* odd) {
+void choose_scales(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out, uint8_t* scales,
+                   size_t blocks, uint64_t* odd) {
   const FloatControl control(R);
-  if (plan.quotients.encoder != nullptr) return quotient_blocks<R, kIsPlain>(plan, x, out, scales, blocks, odd);
-  return power_blocks<R, kIsPlain>(plan, x, out, scales, blocks, odd);
+  if (plan.quotients.encoder != nullptr)
+    return quotient_blocks<R, kIsPlain>(plan, first_index, x, out, scales, blocks, odd);
+  return power_blocks<R, kIsPlain>(plan, first_index, x, out, scales, blocks, odd);
 }
 
 template <Rounding R, class Out>
-void choose_signs(const BlockPlan& plan, const float* x, Out* out, uint8_t* scales, size_t blocks, uint64_t* odd) {
-  if (plan.element->care == Care::Nan) return choose_scales<R, true>(plan, x, out, scales, blocks, odd);
-  return choose_scales<R, false>(plan, x, out, scales, blocks, odd);
+void choose_signs(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out, uint8_t* scales, size_t blocks,
+                  uint64_t* odd) {
+  if (plan.element->care == Care::Nan) return choose_scales<R, true>(plan, first_index, x, out, scales, blocks, odd);
+  return choose_scales<R, false>(plan, first_index, x, out, scales, blocks, odd);
 }
 
 template <class Out>
-void choose_rounding(const BlockPlan& plan, const float* x, Out* out, uint8_t* scales, size_t blocks, uint64_t* odd) {
+void choose_rounding(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out, uint8_t* scales,
+                     size_t blocks, uint64_t* odd) {
 #define HALFULP_CASE(mode) \
-  case Rounding::mode: return choose_signs<Rounding::mode>(plan, x, out, scales, blocks, odd)
+  case Rounding::mode: return choose_signs<Rounding::mode>(plan, first_index, x, out, scales, blocks, odd)
   switch (plan.rounding) {
     HALFULP_CASE(TiesToEven);
     HALFULP_CASE(TiesToAway);
@@ -513,23 +567,24 @@ void choose_rounding(const BlockPlan& plan, const float* x, Out* out, uint8_t* s
     HALFULP_CASE(AwayFromZero);
     HALFULP_CASE(ToOdd);
     HALFULP_CASE(ToEven);
-    case Rounding::StochasticA:
-    case Rounding::StochasticB:
-    case Rounding::StochasticC:
-    case Rounding::StochasticEqual: break;
+    HALFULP_CASE(StochasticA);
+    HALFULP_CASE(StochasticB);
+    HALFULP_CASE(StochasticC);
+    HALFULP_CASE(StochasticEqual);
   }
 #undef HALFULP_CASE
 }
 
 }  // namespace
 
-void quantize_blocks(const BlockPlan& plan, const float* x, float* values, size_t blocks, uint64_t* odd) {
-  choose_rounding(plan, x, values, nullptr, blocks, odd);
+void quantize_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, float* values, size_t blocks,
+                     uint64_t* odd) {
+  choose_rounding(plan, first_index, x, values, nullptr, blocks, odd);
 }
 
-void encode_blocks(const BlockPlan& plan, const float* x, uint8_t* codes, uint8_t* scales, size_t blocks,
-                   uint64_t* odd) {
-  choose_rounding(plan, x, codes, scales, blocks, odd);
+void encode_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, uint8_t* codes, uint8_t* scales,
+                   size_t blocks, uint64_t* odd) {
+  choose_rounding(plan, first_index, x, codes, scales, blocks, odd);
 }
 
 void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count) {

@@ -14,6 +14,9 @@ namespace halfulp {
 /// What the size of a block must be a multiple of.
 inline constexpr size_t kBlockStep = 16;
 
+/// Numbers of the longest block that is rounded at random, and of as many blocks as have their random bits at once.
+inline constexpr size_t kLongestRandomBlock = 512, kRandomBatch = 1000;
+
 /// Scales that are powers of two: 2^(field - 127 - e_max), where field is the exponent field of bits(amax) + carry.
 struct PowerScales {
   uint32_t carry;
@@ -35,18 +38,21 @@ struct QuotientScales {
 struct BlockPlan {
   const Encoder* element;
   Rounding rounding;
+  RandomSite site;
   size_t block;  // numbers in one
   PowerScales powers;
   QuotientScales quotients;
 };
 
-#define HALFULP_DECLARE_BLOCK_KERNELS                                                                              \
-  /* values = element · scale. A block b that is out of the ordinary is left alone: bit b % 64 of odd[b / 64]. */ \
-  void quantize_blocks(const BlockPlan& plan, const float* x, float* values, size_t blocks, uint64_t* odd);        \
-  /* The codes of elements and of scales, one a byte. */                                                           \
-  void encode_blocks(const BlockPlan& plan, const float* x, uint8_t* codes, uint8_t* scales, size_t blocks,        \
-                     uint64_t* odd);                                                                               \
-  /* Codes of 4 bits, two to a byte, the first one low; count is even. */                                          \
+#define HALFULP_DECLARE_BLOCK_KERNELS                                                                               \
+  /* values = element · scale of whole blocks; first_index is that of x[0], for its random bits. A block b that is \
+     out of the ordinary is left alone: bit b % 64 of odd[b / 64]. */                                               \
+  void quantize_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, float* values, size_t blocks,   \
+                       uint64_t* odd);                                                                              \
+  /* The codes of elements and of scales, one a byte. */                                                            \
+  void encode_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, uint8_t* codes, uint8_t* scales,  \
+                     size_t blocks, uint64_t* odd);                                                                 \
+  /* Codes of 4 bits, two to a byte, the first one low; count is even. */                                           \
   void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count);
 
 namespace portable {

@@ -14,14 +14,16 @@ constexpr int kBinary32Bias = 127;
 constexpr size_t kTile = 2048;    // numbers that pass through buffers at once
 constexpr size_t kPiece = 16384;  // numbers a kernel gets at once where there are no buffers
 constexpr size_t kOddWords = kPiece / kBlockStep / 64;
+constexpr uint32_t kIndexEnd = 1 << 21;  // above the indices that the additions count
 
 // The shifts of the element's exponents that leave binary32 room for the additions that round.
 struct ShiftRange {
   int min, max;
 };
-ShiftRange shifts(const Encoder& e) {
+ShiftRange shifts(const Encoder& e, Rounding rounding) {
   const int highest = int(std::max(e.limit[0], e.limit[1]) >> 23);
-  return {2 + e.mantissa_bits - e.min_field, 231 + e.mantissa_bits - highest};
+  const int lowest = is_stochastic(rounding) ? 35 : 2;  // what lies below a step takes part
+  return {lowest + e.mantissa_bits - e.min_field, 231 + e.mantissa_bits - highest};
 }
 
 size_t packed_bytes(const BlockTarget& target, size_t count) { return target.packs_nibbles ? (count + 1) / 2 : count; }
@@ -49,9 +51,9 @@ class Piece {
     uint64_t odd[kOddWords];
     uint8_t* const codes = target.packs_nibbles ? codes_ : target.codes;
     if (target.values != nullptr)
-      HALFULP_DISPATCH(quantize_blocks, plan_, in, target.values, whole, odd);
+      HALFULP_DISPATCH(quantize_blocks, plan_, uint32_t(first), in, target.values, whole, odd);
     else
-      HALFULP_DISPATCH(encode_blocks, plan_, in, codes, target.scales, whole, odd);
+      HALFULP_DISPATCH(encode_blocks, plan_, uint32_t(first), in, codes, target.scales, whole, odd);
 
     const auto by_itself = [&](size_t block, size_t count) {
       const size_t at = block * size;
@@ -86,14 +88,19 @@ class Piece {
 
 }  // namespace
 
-bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int block_cols) {
-  return encoder != nullptr && encoder->mantissa_bits >= 1 && encoder->mantissa_bits <= 20 &&
-         !is_stochastic(rounding) && block_rows == 1 && block_cols > 0 && size_t(block_cols) % kBlockStep == 0 &&
-         size_t(block_cols) <= kTile;
+bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int block_cols, size_t numbers) {
+  // Random bits are numbered by 32 bits, and a run of them does not start again at 0.
+  const bool counts = !is_stochastic(rounding) || numbers <= size_t{1} << 32;
+  const size_t longest = is_stochastic(rounding) ? kLongestRandomBlock : kTile;
+  // SSE2 cannot round to whole numbers, which the mode C takes.
+  const bool rounds = rounding != Rounding::StochasticC || active_isa() != Isa::Portable;
+  return encoder != nullptr && encoder->mantissa_bits >= 1 && encoder->max_index[0] < kIndexEnd &&
+         encoder->max_index[1] < kIndexEnd && rounds && counts && block_rows == 1 && block_cols > 0 &&
+         size_t(block_cols) % kBlockStep == 0 && size_t(block_cols) <= longest;
 }
 
-bool kernels_know_quotients(const Format& element, const Encoder& encoder, const Format& scale) {
-  const ShiftRange range = shifts(encoder);
+bool kernels_know_quotients(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale) {
+  const ShiftRange range = shifts(encoder, rounding);
   // Wide elements would often lie near a boundary; products with scales are exact.
   return element.precision() <= 8 && range.min <= 0 && range.max >= 0 &&
          element.precision() + scale.precision() <= std::numeric_limits<float>::digits &&
@@ -101,9 +108,9 @@ bool kernels_know_quotients(const Format& element, const Encoder& encoder, const
          max_finite(element) * max_finite(scale) <= double(std::numeric_limits<float>::max());
 }
 
-PowerScales power_scales(const Format& element, const Encoder& encoder, const Format& scale, uint32_t carry,
-                         uint32_t zero_code) {
-  const ShiftRange range = shifts(encoder);
+PowerScales power_scales(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale,
+                         uint32_t carry, uint32_t zero_code) {
+  const ShiftRange range = shifts(encoder, rounding);
   const int min_shift = std::max(range.min, scale.min_exponent());
   const int max_shift = std::min(range.max, max_exponent(scale));
   const int to_shift = -kBinary32Bias - max_exponent(element);

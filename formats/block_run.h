@@ -13,15 +13,15 @@
 
 namespace halfulp {
 
-/// Whether the kernels know blocks of that shape and element. `encoder` may be null.
-bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int block_cols);
+/// Whether the kernels know blocks of that shape and element in an array of `numbers`. `encoder` may be null.
+bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int block_cols, size_t numbers);
 
 /// Whether they know the quotients of elements and scales of these formats.
-bool kernels_know_quotients(const Format& element, const Encoder& encoder, const Format& scale);
+bool kernels_know_quotients(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale);
 
 /// The scales of `scale`, a format of powers of two, by a rule that is a carry.
-PowerScales power_scales(const Format& element, const Encoder& encoder, const Format& scale, uint32_t carry,
-                         uint32_t zero_code);
+PowerScales power_scales(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale,
+                         uint32_t carry, uint32_t zero_code);
 
 /// Where a run of numbers goes: to values, or to codes and scales (null: not wanted).
 struct BlockTarget {

@@ -3,16 +3,15 @@
 #include <type_traits>
 
 #include "formats/kernels.h"
+#include "formats/philox_vector.h"
 #include "formats/quotient.h"
 #include "formats/vector.h"
 
 namespace halfulp::HALFULP_ISA {
 namespace {
 
-// Elements whose random bits are drawn at once.
+// Elements that are worked on at once where intermediate results have to be kept.
 constexpr size_t kChunk = 256;
-
-constexpr uint32_t kMinNormalBits = 0x00800000;
 
 template <Rounding R>
 [[gnu::always_inline]] inline void convert(const Encoder& e, float x, uint32_t random, float& y) {
@@ -22,55 +21,6 @@ template <Rounding R, class Code>
 [[gnu::always_inline]] inline void convert(const Encoder& e, float x, uint32_t random, Code& code) {
   code = Code(detail::encode_one<R>(e, bits_of(x), random));
 }
-
-// The random bits of a run of elements, as random_bits() defines them, a window of whole draws at a time.
-class RandomRun {
- public:
-  RandomRun(const RandomSite& site, int bits) : site_(site), bits_(bits) {}
-
-  // Where the values of elements first … first + count - 1 stand, with count cut to what the window holds.
-  const uint32_t* get(uint32_t first, size_t& count) {
-    if (first - window_ >= filled_) fill(first);
-    const size_t offset = first - window_;
-    count = count < filled_ - offset ? count : filled_ - offset;
-    return values_ + offset;
-  }
-
- private:
-  template <uint32_t kWidth>
-  void fill_fields(uint32_t first) {
-    constexpr uint32_t kPerDraw = 128 / kWidth, kDraws = kChunk / kPerDraw, kPerWord = 32 / kWidth;
-    const RandomSite site = site_;
-    uint32_t words[4][kDraws];
-    for (uint32_t j = 0; j < kDraws; ++j) {
-      const PhiloxCounter drawn = random_words(site, first / kPerDraw + j);
-      words[0][j] = drawn.word[0];
-      words[1][j] = drawn.word[1];
-      words[2][j] = drawn.word[2];
-      words[3][j] = drawn.word[3];
-    }
-    const uint32_t shift = 32 - uint32_t(bits_);
-    for (uint32_t j = 0; j < kDraws; ++j)
-      for (uint32_t lane = 0; lane < kPerDraw; ++lane)
-        values_[j * kPerDraw + lane] = words[lane / kPerWord][j] >> lane % kPerWord * kWidth << (32 - kWidth) >> shift;
-    window_ = first - first % kPerDraw;
-    filled_ = kChunk;
-  }
-
-  void fill(uint32_t first) {
-    switch (random_field_bits(bits_)) {
-      case 8: return fill_fields<8>(first);
-      case 16: return fill_fields<16>(first);
-      default: return fill_fields<32>(first);
-    }
-  }
-
-  RandomSite site_;
-  int bits_;
-  uint32_t window_ = 0;
-  size_t filled_ = 0;
-  uint32_t values_[kChunk];
-};
 
 template <Rounding R, class Result>
 [[gnu::always_inline]] inline void convert_all(const Encoder& encoder, const float* x, Result* y, size_t count) {
@@ -88,9 +38,11 @@ void convert_all(const Encoder& encoder, const float* x, const uint32_t* random,
 template <Rounding R, class Result>
 void loop(const Encoder& e, RandomRun& random, uint32_t first, const float* x, Result* y, size_t count) {
   if constexpr (is_stochastic(R)) {
+    uint32_t values[kChunk];
     for (size_t start = 0, size; start < count; start += size) {
-      size = count - start;
-      const uint32_t* values = random.get(first + uint32_t(start), size);
+      size = count - start < kChunk ? count - start : kChunk;
+      const Fields fields = random.fields(first + uint32_t(start), size);
+      for (size_t i = 0; i < size; ++i) values[i] = random.value(fields, i);
       convert_all<R>(e, x + start, values, y + start, size);
     }
   } else {
@@ -130,17 +82,37 @@ template <class Use>
 // The two ways to round a vector of numbers, larger ones than limit as limit. `bits` and `index` are those of
 // detail::round_magnitude; above kIndexBits of an index there may be anything.
 
-// One addition (formats/vector.h).
+// Additions (formats/vector.h).
 template <Rounding R>
 class ByAddition {
  public:
+  static bool reaches(const Encoder& e) { return rounds_by_addition(e); }
+
   HALFULP_INLINE explicit ByAddition(const Encoder& e) : grid_(grid<R>(e)) {}
 
-  HALFULP_INLINE I32 index(I32 x, I32 limit) const { return rounded_index<R>(grid_, limited<R>(x, limit)); }
-  HALFULP_INLINE I32 bits(I32 x, I32 limit) const { return rounded_bits<R>(grid_, limited<R>(x, limit)); }
+  HALFULP_INLINE I32 index(I32 x, I32 limit, Fields) const { return rounded_index<R>(grid_, limited<R>(x, limit)); }
+  HALFULP_INLINE I32 bits(I32 x, I32 limit, Fields) const { return rounded_bits<R>(grid_, limited<R>(x, limit)); }
 
  private:
   Grid grid_;
+};
+
+template <Rounding R>
+requires(is_stochastic(R)) class ByAddition<R> {
+ public:
+  static bool reaches(const Encoder& e) { return rounds_by_random_addition(R, e); }
+
+  HALFULP_INLINE explicit ByAddition(const Encoder& e) : grid_(random_grid<R>(e)) {}
+
+  HALFULP_INLINE I32 index(I32 x, I32 limit, Fields fields) const {
+    return randomly_rounded_index<R>(grid_, limited<R>(x, limit), fields.lanes());
+  }
+  HALFULP_INLINE I32 bits(I32 x, I32 limit, Fields fields) const {
+    return randomly_rounded_bits<R>(grid_, limited<R>(x, limit), fields.lanes());
+  }
+
+ private:
+  RandomGrid grid_;
 };
 
 #if defined(__AVX512F__)
@@ -159,7 +131,7 @@ class ByTable {
     later_constants_ = counting_constant(grid_, (binades + 16) << 23);
   }
 
-  HALFULP_INLINE I32 index(I32 x, I32 limit) const {
+  HALFULP_INLINE I32 index(I32 x, I32 limit, Fields) const {
     const I32 v = limited<R>(x, limit);
     const I32 binade = subtract_fields(v >> 23, lowest_field_);
     const __m512i constant =
@@ -175,26 +147,36 @@ class ByTable {
 #endif
 
 // Formats with binary32's exponents: the same bits are dropped everywhere.
-bool drops_the_same_bits(const Encoder& e) { return e.min_field == 1 && e.max_index[0] < kIndexBits; }
-
 template <Rounding R>
 class ByDrop {
  public:
-  HALFULP_INLINE explicit ByDrop(const Encoder& e) : drop_(23 - e.mantissa_bits) {}
+  static bool reaches(const Encoder& e) { return e.min_field == 1 && e.max_index[0] < kIndexBits; }
 
-  HALFULP_INLINE I32 index(I32 x, I32 limit) const { return carried(x, limited_magnitude(x, limit)) >> drop_; }
-  HALFULP_INLINE I32 bits(I32 x, I32 limit) const {
-    return carried(x, limited_magnitude(x, limit)) & splat(~0u << drop_);
+  HALFULP_INLINE explicit ByDrop(const Encoder& e)
+      : drop_(23 - e.mantissa_bits), random_drop_(drop_ > e.random_bits ? drop_ - e.random_bits : 0) {}
+
+  HALFULP_INLINE I32 index(I32 x, I32 limit, Fields fields) const {
+    return carried(x, limited_magnitude(x, limit), fields) >> drop_;
+  }
+  HALFULP_INLINE I32 bits(I32 x, I32 limit, Fields fields) const {
+    return carried(x, limited_magnitude(x, limit), fields) & splat(~0u << drop_);
   }
 
  private:
+  // `a` rounded to nearest, ties to even, but for the `drop` bits themselves.
+  HALFULP_INLINE static I32 nearest(I32 a, int drop) {
+    return a + splat((1u << drop >> 1) - 1) + ((a >> drop) & splat(1));
+  }
+
   // The magnitude with what rounding adds to the bits that stay.
-  HALFULP_INLINE I32 carried(I32 x, I32 a) const {
+  HALFULP_INLINE I32 carried(I32 x, I32 a, Fields fields) const {
     const uint32_t step = uint32_t{1} << drop_, half = step >> 1, rest = step - 1;
     const I32 odd = (a >> drop_) & splat(1), negative = x < 0;
     const I32 inexact = ((a & splat(rest)) + splat(rest)) & splat(step);
+    // No more bits are dropped than `high` has, and of a random number with more than are dropped the rest is idle.
+    const I32 high = is_stochastic(R) ? fields.lanes().high : splat(0), added = high >> (23 - drop_);
     switch (R) {
-      case Rounding::TiesToEven: return a + splat(half - 1) + odd;
+      case Rounding::TiesToEven: return nearest(a, drop_);
       case Rounding::TiesToOdd: return a + splat(half) - odd;
       case Rounding::TiesToAway: return a + splat(half);
       case Rounding::TiesToZero: return a + splat(half - 1);
@@ -206,15 +188,18 @@ class ByDrop {
       case Rounding::AwayFromZero: return a + splat(rest);
       case Rounding::ToOdd: return a | inexact;
       case Rounding::ToEven: return a + (a & inexact);
-      case Rounding::StochasticA:
-      case Rounding::StochasticB:
+      case Rounding::StochasticA: return a + added;
+      case Rounding::StochasticB: return a + added + splat(1u << random_drop_ >> 1);
       case Rounding::StochasticC:
-      case Rounding::StochasticEqual: break;
+        if (random_drop_ == 0) return a + added;
+        return (nearest(a, random_drop_) & splat(~0u << random_drop_)) + added;
+      case Rounding::StochasticEqual: return a + (inexact & ((high << 9) >> 31));
     }
     return a;
   }
 
   int drop_;
+  int random_drop_;  // dropped bits below the random ones
 };
 
 // What a number becomes where rounding alone does not decide it: its code, or the binary32 bits of that code's value.
@@ -250,11 +235,11 @@ class VectorCast {
         outcomes_(outcomes(e, static_cast<const Result*>(nullptr))),
         sign_(sign_place<uint32_t>(outcomes_.sign)) {}
 
-  // One vector, whatever is in it.
-  HALFULP_INLINE void cast(const float* from, Result* to) const {
+  // One vector, whatever is in it, with the random fields of its elements.
+  HALFULP_INLINE void cast(const float* from, Result* to, Fields fields) const {
     const I32 x = load<I32>(from), magnitude = x & splat(kMagnitudeBits), negative = x < 0;
     const I32 sign = (x >> sign_.shift) & splat(sign_.mask);
-    I32 result = signless(x);
+    I32 result = signless(x, fields);
     if constexpr (!kToValues) result = result & splat(kIndexBits);
     if constexpr (C == Care::Everything) {
       const I32 is_zero = result == 0,
@@ -276,15 +261,15 @@ class VectorCast {
   }
 
   // kGroup vectors, which by and large have no NaN.
-  HALFULP_INLINE void cast_group(const float* from, Result* to) const {
+  HALFULP_INLINE void cast_group(const float* from, Result* to, Fields fields) const {
     I32 x[kGroup];
     for (size_t i = 0; i < kGroup; ++i) x[i] = load<I32>(from + i * kLanes);
     if (any_nan(float_of(x[0]), float_of(x[1])) || any_nan(float_of(x[2]), float_of(x[3]))) [[unlikely]] {
-      for (size_t i = 0; i < kGroup; ++i) cast(from + i * kLanes, to + i * kLanes);
+      for (size_t i = 0; i < kGroup; ++i) cast(from + i * kLanes, to + i * kLanes, fields.from(i * kLanes));
       return;
     }
     I32 results[kGroup];
-    for (size_t i = 0; i < kGroup; ++i) results[i] = signless(x[i]);
+    for (size_t i = 0; i < kGroup; ++i) results[i] = signless(x[i], fields.from(i * kLanes));
     if constexpr (kToValues) {
       for (size_t i = 0; i < kGroup; ++i) store(to + i * kLanes, or_masked(results[i], x[i], splat(outcomes_.sign)));
     } else {
@@ -295,13 +280,13 @@ class VectorCast {
  private:
   // The result for a number that is not NaN, without its sign and, if Everything is to be looked after, as if nothing
   // were.
-  HALFULP_INLINE I32 signless(I32 x) const {
+  HALFULP_INLINE I32 signless(I32 x, Fields fields) const {
     const I32 limit = C == Care::Everything ? pick(e_.limit, x < 0) : splat(e_.limit[0]);
     I32 result;
     if constexpr (kToValues)
-      result = way_.bits(x, limit);
+      result = way_.bits(x, limit, fields);
     else
-      result = way_.index(x, limit);
+      result = way_.index(x, limit, fields);
     if constexpr (C == Care::Overflow) {
       const I32 is_over = kToValues ? result == limit : (result & splat(kIndexBits)) > splat(e_.max_index[0]);
       result = select(is_over, splat(outcomes_.overflow[0]), result);
@@ -316,46 +301,53 @@ class VectorCast {
 };
 
 template <class Way, Care C, class Result>
-[[gnu::noinline]] void vector_loop(const Encoder& e, const float* x, Result* y, size_t count) {
+[[gnu::noinline]] void vector_loop(const Encoder& e, const float* x, Result* y, size_t count, Fields fields) {
   const VectorCast<Way, C, Result> cast(e);
   size_t i = 0;
   if constexpr (C != Care::Everything)
-    for (; i + kGroup * kLanes <= count; i += kGroup * kLanes) cast.cast_group(x + i, y + i);
-  for (; i + kLanes <= count; i += kLanes) cast.cast(x + i, y + i);
+    for (; i + kGroup * kLanes <= count; i += kGroup * kLanes) cast.cast_group(x + i, y + i, fields.from(i));
+  for (; i + kLanes <= count; i += kLanes) cast.cast(x + i, y + i, fields.from(i));
   if (i == count) return;
   float in[kLanes] = {};
   Result out[kLanes];
   __builtin_memcpy(in, x + i, (count - i) * sizeof *x);
-  cast.cast(in, out);
+  cast.cast(in, out, fields.from(i));
   __builtin_memcpy(y + i, out, (count - i) * sizeof *y);
 }
 
 template <class Way, class Result>
-void choose_care(const Encoder& e, const float* x, Result* y, size_t count) {
+void choose_care(const Encoder& e, const float* x, Result* y, size_t count, Fields fields) {
   if constexpr (!std::is_same_v<Result, uint32_t>) {  // such codes are too rare for more than one loop
-    if (e.care == Care::Nan) return vector_loop<Way, Care::Nan>(e, x, y, count);
-    if (e.care == Care::Overflow) return vector_loop<Way, Care::Overflow>(e, x, y, count);
+    if (e.care == Care::Nan) return vector_loop<Way, Care::Nan>(e, x, y, count, fields);
+    if (e.care == Care::Overflow) return vector_loop<Way, Care::Overflow>(e, x, y, count, fields);
   }
-  vector_loop<Way, Care::Everything>(e, x, y, count);
+  vector_loop<Way, Care::Everything>(e, x, y, count, fields);
+}
+
+// The best way there is for this cast.
+template <Rounding R, class Result>
+void choose_way(const Encoder& e, const float* x, Result* y, size_t count, Fields fields) {
+  if (ByDrop<R>::reaches(e)) return choose_care<ByDrop<R>>(e, x, y, count, fields);
+  const FloatControl control(R);
+#if defined(__AVX512F__)
+  if constexpr (!is_stochastic(R) && !std::is_same_v<Result, float>)
+    if (ByTable<R>::reaches(e)) return choose_care<ByTable<R>>(e, x, y, count, fields);
+#endif
+  choose_care<ByAddition<R>>(e, x, y, count, fields);
 }
 
 template <class Result>
 void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   const Encoder& e = *job.encoder;
   with_rounding(job.rounding, [&]<Rounding R>() {
-    if constexpr (!is_stochastic(R)) {
-      if (rounds_by_addition(e)) {
-        const FloatControl control(R);
-#if defined(__AVX512F__)
-        if constexpr (!std::is_same_v<Result, float>)
-          if (ByTable<R>::reaches(e)) return choose_care<ByTable<R>>(e, x, y, count);
-#endif
-        return choose_care<ByAddition<R>>(e, x, y, count);
-      }
-      if (drops_the_same_bits(e)) return choose_care<ByDrop<R>>(e, x, y, count);
-    }
     RandomRun random(job.site, e.random_bits);
-    loop<R>(e, random, job.first_index, x, y, count);
+    if (!ByDrop<R>::reaches(e) && !ByAddition<R>::reaches(e)) return loop<R>(e, random, job.first_index, x, y, count);
+    if constexpr (!is_stochastic(R)) return choose_way<R>(e, x, y, count, Fields{});
+    for (size_t start = 0, size; start < count; start += size) {
+      size = count - start;
+      const Fields fields = random.fields(job.first_index + uint32_t(start), size);
+      choose_way<R>(e, x + start, y + start, size, fields);
+    }
   });
 }
 
@@ -366,30 +358,6 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
     largest = detail::select(magnitude > largest, magnitude, largest);
   }
   return largest;
-}
-
-// The usual block sizes, known to the compiler.
-[[gnu::always_inline]] inline uint32_t block_amax_bits(const float* x, size_t count) {
-  switch (count) {
-    case 16: return amax_bits(x, 16);
-    case 32: return amax_bits(x, 32);
-    default: return amax_bits(x, count);
-  }
-}
-
-// y[i] = x[i] · numerator / denominators[i], rounded to odd. Not inlined: GCC makes vector code of it on its own only.
-[[gnu::noinline]] void divide(const float* x, double numerator, const double* denominators, float* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = detail::narrow_to_odd(double(x[i]) * numerator / denominators[i]);
-}
-
-// One block of the usual sizes without the overhead of a run of any length.
-template <Rounding R>
-void convert_block(const Encoder& e, RandomRun& random, uint32_t first, const float* x, float* y, size_t count) {
-  if constexpr (!is_stochastic(R)) {
-    if (count == 16) return convert_all<R>(e, x, y, 16);
-    if (count == 32) return convert_all<R>(e, x, y, 32);
-  }
-  loop<R>(e, random, first, x, y, count);
 }
 
 }  // namespace
@@ -413,57 +381,6 @@ void quotients(const float* x, double numerator, double denominator, float* y, s
 
 void multiply(const float* x, float factor, float* y, size_t count) {
   for (size_t i = 0; i < count; ++i) y[i] = x[i] * factor;
-}
-
-size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
-  RandomRun random(job.cast.site, job.cast.encoder->random_bits);
-  return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
-    size_t start = 0;
-    for (size_t size; start < count; start += size) {
-      size = count - start < job.block ? count - start : job.block;
-      const uint32_t amax = block_amax_bits(x + start, size);
-      if (amax < kMinNormalBits || amax >= kInfinityBits) break;
-      const int exponent = int((amax + job.carry) >> 23) - 127 - job.e_max;
-      Encoder moved = *job.cast.encoder;
-      if (exponent < -127 || exponent > 127 || !detail::scale_grid(moved, exponent)) break;
-      convert_block<R>(moved, random, job.cast.first_index + uint32_t(start), x + start, y + start, size);
-    }
-    return start;
-  });
-}
-
-size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
-  if (job.block > kChunk) return 0;
-  RandomRun random(job.cast.site, job.cast.encoder->random_bits);
-  return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
-    double denominators[kChunk];
-    float scales[kChunk];
-    size_t start = 0;
-    for (bool ordinary = true; ordinary && start < count;) {
-      // the scales of as many blocks as a chunk holds
-      size_t size = 0;
-      while (ordinary && size + job.block <= kChunk && start + size < count) {
-        const size_t rest = count - start - size;
-        const size_t width = rest < job.block ? rest : job.block;
-        const uint32_t amax = block_amax_bits(x + start + size, width);
-        const float wanted = detail::narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
-        const float scale = float_of(detail::round_one<Rounding::TiesToEven>(*job.scale_encoder, bits_of(wanted), 0));
-        ordinary = amax < kInfinityBits && scale != 0;
-        if (!ordinary) break;
-        for (size_t i = 0; i < width; ++i) denominators[size + i] = double(scale) * job.denominator;
-        for (size_t i = 0; i < width; ++i) scales[size + i] = scale;
-        size += width;
-      }
-      // and their elements
-      const float* in = x + start;
-      float* out = y + start;
-      divide(in, job.numerator, denominators, out, size);
-      loop<R>(*job.cast.encoder, random, job.cast.first_index + uint32_t(start), out, out, size);
-      for (size_t i = 0; i < size; ++i) out[i] *= scales[i];
-      start += size;
-    }
-    return start;
-  });
 }
 
 }  // namespace halfulp::HALFULP_ISA

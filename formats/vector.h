@@ -55,6 +55,27 @@ HALFULP_INLINE void store(void* to, Vector v) {
 }
 HALFULP_INLINE I32 splat(uint32_t x) { return I32{} + int32_t(x); }
 
+/// kLanes numbers of 8 or 16 bits, zero-extended.
+HALFULP_INLINE I32 load_bytes(const uint8_t* from) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(__AVX2__)
+  return (I32)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#else
+  const __m128i zero = _mm_setzero_si128(), bytes = _mm_cvtsi32_si128(load<int32_t>(from));
+  return (I32)_mm_unpacklo_epi16(_mm_unpacklo_epi8(bytes, zero), zero);
+#endif
+}
+HALFULP_INLINE I32 load_words(const uint8_t* from) {
+#if defined(__AVX512F__)
+  return (I32)_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__AVX2__)
+  return (I32)_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+  return (I32)_mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)), _mm_setzero_si128());
+#endif
+}
+
 HALFULP_INLINE I32 bits_of(F32 x) { return (I32)x; }
 HALFULP_INLINE F32 float_of(I32 bits) { return (F32)bits; }
 HALFULP_INLINE uint32_t bits_of(float x) { return __builtin_bit_cast(uint32_t, x); }
@@ -397,6 +418,93 @@ HALFULP_INLINE I32 rounded_index(const Grid& g, I32 v) {
   }
   const I32 sum = add_constant<R>(g, v, above, counting_constant(g, above));
   return how.odd ? sum - 1 : sum;
+}
+
+// ---- stochastic rounding by additions ----
+
+/// Random bits of lanes, aligned to the highest bit of a significand: R / 2^N = high / 2^23 + low / 2^32.
+struct RandomLanes {
+  I32 high;  // 23 bits
+  I32 low;   // 9 bits
+};
+
+/// Where the random fields of a run of elements stand (RandomRun::fields).
+struct Fields {
+  const uint8_t* first;
+  int width;  // bits of a field; 0: there are none
+
+  HALFULP_INLINE Fields from(size_t i) const { return {first + i * size_t(width) / 8, width}; }
+  HALFULP_INLINE RandomLanes lanes() const {
+    if (width == 8) return {load_bytes(first) << 15, splat(0)};
+    if (width == 16) return {load_words(first) << 7, splat(0)};
+    const I32 word = load<I32>(first);
+    return {(I32)((U32)word >> 9), word & 0x1ff};
+  }
+};
+
+/// The grid of a format and the random numbers added before the rounding toward zero: steps of (1 + R / 2^N), the 1 so
+/// that R need only be put into a significand. A rounds x + R / 2^N, B x + (R + 1/2) / 2^N, C the same as A after x has
+/// been rounded to 2^-N steps. Truncations compose, so that what additions lose does not matter: between two numbers
+/// that an addition can tell apart there is never a multiple of a step that it cannot.
+struct RandomGrid {
+  Grid grid;
+  I32 step;       // bits of a step in the lowest binade; B of few bits: and half a 2^-N
+  I32 fine_step;  // bits of 2^-32 steps; B: of 2^-33
+  I32 fine_half;  // B: half a 2^-N in fine steps
+  I32 coarse;     // C: bits of 2^N steps' reciprocal there
+  I32 back;       // C: bits of 2^-N steps
+  bool is_fine;   // whether R, with the half of B, needs more than a significand
+};
+
+HALFULP_INLINE bool rounds_by_random_addition(Rounding rounding, const Encoder& e) {
+  return rounds_by_addition(e) && e.min_field - e.mantissa_bits >= 35 &&
+         (rounding != Rounding::StochasticC || kRoundsToWhole);
+}
+
+template <Rounding R>
+HALFULP_INLINE RandomGrid random_grid(const Encoder& e) {
+  constexpr bool kHalf = R == Rounding::StochasticB;
+  const int n = e.random_bits, step_field = e.min_field - e.mantissa_bits;
+  const auto field = [](int exponent) { return splat(uint32_t(exponent) << 23); };
+  const bool is_fine = n + kHalf > 23;
+  return {.grid = grid<R>(e),
+          .step = field(step_field) + splat(kHalf && !is_fine ? 1u << (22 - n) : 0),
+          .fine_step = field(step_field - 32 - kHalf),
+          .fine_half = splat(is_fine ? 1u << (32 - n) : 0),
+          .coarse = field(254 + n - step_field),
+          .back = field(step_field - n),
+          .is_fine = is_fine};
+}
+
+/// Bits of v plus random lanes plus constant, as add_constant gives them for the deterministic modes.
+template <Rounding R>
+HALFULP_INLINE I32 add_random(const RandomGrid& g, I32 v, I32 above, I32 constant, const RandomLanes& random) {
+  F32 first = float_of(v);
+  if constexpr (R == Rounding::StochasticEqual) {
+    const F32 sum = first + float_of(constant);
+    const I32 inexact = bits_of(sum - float_of(constant)) != v;
+    return bits_of(sum) + (inexact & (random.high >> 22));
+  }
+  if constexpr (R == Rounding::StochasticC)
+    first = nearest_whole(first * float_of(g.coarse - above)) * float_of(g.back + above);
+  if (g.is_fine) {
+    const I32 low = R == Rounding::StochasticB ? random.low + random.low + g.fine_half : random.low;
+    first = first + __builtin_convertvector(low, F32) * float_of(g.fine_step + above);
+  }
+  first = first + float_of((g.step + above) | random.high);
+  return bits_of(first + float_of(constant - 1));  // less the 1
+}
+
+template <Rounding R>
+HALFULP_INLINE I32 randomly_rounded_bits(const RandomGrid& g, I32 v, const RandomLanes& random) {
+  const I32 above = binade(g.grid, v), constant = above + g.grid.constant;
+  return bits_of(float_of(add_random<R>(g, v, above, constant, random)) - float_of(constant));
+}
+
+template <Rounding R>
+HALFULP_INLINE I32 randomly_rounded_index(const RandomGrid& g, I32 v, const RandomLanes& random) {
+  const I32 above = binade(g.grid, v);
+  return add_random<R>(g, v, above, counting_constant(g.grid, above), random);
 }
 
 }  // namespace halfulp::HALFULP_ISA
