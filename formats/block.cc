@@ -249,7 +249,7 @@ std::optional<BlockPlan> BlockQuantizer::plan(const Level& level, size_t numbers
     return plan;
   }
   if (!level.is_finite || level.is_zero || !fast_quotients() || !fast_scales() ||
-      !kernels_know_quotients(format_.element, *encoder, rounding, format_.scale))
+      !kernels_know_quotients(format_.element, *encoder, rounding, format_.scale, *scale_caster_.encoder()))
     return {};
   plan.quotients = {.encoder = scale_caster_.encoder(),
                     .scale_numerator = format_.has_tensor_scale ? max_scale_ : 1,

@@ -13,6 +13,8 @@ namespace {
 // Blocks whose scales are found together. What they have read is still in the first cache when its elements follow.
 constexpr size_t kBatch = 64;
 
+HALFULP_INLINE F32 spread(float x) { return float_of(splat(bits_of(x))); }
+
 HALFULP_INLINE bool differ(I32 a, I32 b) {
 #if defined(__AVX512F__)
   return _mm512_cmpneq_epi32_mask((__m512i)a, (__m512i)b) != 0;
@@ -130,6 +132,11 @@ class Steps {
   I32 above_, constant_;
 };
 
+// The constant that rounds, over the power of two of the numbers.
+HALFULP_INLINE F32 constant_factor(const Grid& g) {
+  return float_of(splat((uint32_t(127 + g.field_drop) << 23) + (1u << 22)));
+}
+
 // The same where one multiplication makes the constant.
 template <Rounding R>
 class FusedSteps {
@@ -144,10 +151,6 @@ class FusedSteps {
   }
 
  private:
-  HALFULP_INLINE static F32 constant_factor(const Grid& g) {
-    return F32{} + float_of((uint32_t(127 + g.field_drop) << 23) + (1u << 22));
-  }
-
   F32 power_, factor_;
 };
 
@@ -225,13 +228,13 @@ class Results {
 template <class Elements>
 HALFULP_INLINE void quantize_vector(const Elements& elements, const typename Elements::Block& block, const float* from,
                                     float* to, Fields fields) {
-  const I32 x = elements.bits_of_numbers(block, from);
+  const I32 x = elements.template bits_of_numbers<float>(block, from);
   store(to, elements.value(block, x, elements.template rounded<float>(block, x, from, fields)));
 }
 template <class Elements>
 HALFULP_INLINE void quantize_vector(const Elements& elements, const typename Elements::Block& block, const float* from,
                                     uint8_t* to, Fields fields) {
-  const I32 x = elements.bits_of_numbers(block, from);
+  const I32 x = elements.template bits_of_numbers<uint8_t>(block, from);
   const I32 index = elements.template rounded<uint8_t>(block, x, from, fields) & splat(kIndexBits);
   store_narrow(to, elements.results().code(x, index));
 }
@@ -262,7 +265,7 @@ HALFULP_INLINE void quantize_in_groups(const Elements& elements, const float* x,
         if constexpr (sizeof(Out) == sizeof(float)) {
           quantize_vector(elements, block, x + at, out + at, fields.from(at));
         } else {
-          numbers[v] = elements.bits_of_numbers(block, x + at);
+          numbers[v] = elements.template bits_of_numbers<Out>(block, x + at);
           codes[v] = elements.template rounded<Out>(block, numbers[v], x + at, fields.from(at));
         }
       }
@@ -293,7 +296,9 @@ HALFULP_INLINE void quantize_batch(const Elements& elements, const Encoder& e, c
 // What the elements of a batch's blocks need: where each one's grid lies.
 struct PowerBatch {
   alignas(kVectorBytes) uint32_t amax[kBatch] = {};
-  alignas(kVectorBytes) uint32_t shift[kBatch];  // an exponent field, in place
+  alignas(kVectorBytes) uint32_t shift[kBatch];   // an exponent field, in place
+  alignas(kVectorBytes) uint32_t lowest[kBatch];  // of the moved grid
+  alignas(kVectorBytes) uint32_t limit[kBatch];
   uint8_t code[kBatch];
 };
 
@@ -307,7 +312,10 @@ HALFULP_INLINE uint64_t find_grids(const BlockPlan& plan, size_t blocks, PowerBa
     const I32 wanted = (amax + splat(scales.carry)) & splat(kInfinityBits), is_zero = amax == 0;
     const I32 field = min(max(wanted, lowest_field), highest);
     odd |= bit_mask((field != wanted) & ~is_zero) << i;
-    store(batch.shift + i, field + splat(uint32_t(scales.grid_shift) << 23));
+    const I32 shift = field + splat(uint32_t(scales.grid_shift) << 23);
+    store(batch.shift + i, shift);
+    store(batch.lowest + i, shift + splat(uint32_t(plan.element->min_field) << 23));
+    store(batch.limit + i, shift + splat(plan.element->limit[0]));
     const I32 code = (field >> 23) + splat(uint32_t(scales.code_shift));
     store_narrow(batch.code + i, select(is_zero, splat(scales.zero_code), code));
   }
@@ -324,13 +332,17 @@ class PowerElements {
   };
 
   HALFULP_INLINE PowerElements(const Encoder& e, const PowerBatch& batch)
-      : results_(e), grid_(grid_of<R>(e)), limit_(splat(e.limit[0])), batch_(batch) {}
+      : results_(e), grid_(grid_of<R>(e)), batch_(batch) {}
 
   HALFULP_INLINE Block block(size_t b) const {
-    const I32 shift = splat(batch_.shift[b]);
-    return {moved(grid_, shift), limit_ + shift};
+    Block block = {moved(grid_, splat(batch_.shift[b])), splat(batch_.limit[b])};
+    if constexpr (kFuses<R>) block.grid.lowest = splat(batch_.lowest[b]);
+    return block;
   }
-  HALFULP_INLINE I32 bits_of_numbers(const Block&, const float* from) const { return load<I32>(from); }
+  template <class Out>
+  HALFULP_INLINE I32 bits_of_numbers(const Block&, const float* from) const {
+    return load<I32>(from);
+  }
   template <class Out>
   HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float*, Fields fields) const {
     return rounded_to<R, Out>(block.grid, limited<R>(x, results_.limit(x, block.limit)), fields);
@@ -341,7 +353,6 @@ class PowerElements {
  private:
   Results<kIsPlain> results_;
   ItsGrid grid_;
-  I32 limit_;
   const PowerBatch& batch_;
 };
 
@@ -392,41 +403,63 @@ struct QuotientBatch {
   alignas(kVectorBytes) uint32_t amax[kBatch] = {};
   alignas(kVectorBytes) float scale[kBatch];
   alignas(kVectorBytes) float low[kBatch], high[kBatch];
-  alignas(kVectorBytes) uint32_t kept[kBatch];  // what a scale of zero leaves of a number's bits: none
+  alignas(kVectorBytes) uint32_t kept[kBatch];   // what a scale of zero leaves of a number's bits: none
+  alignas(kVectorBytes) uint32_t signs[kBatch];  // and of its sign
   uint8_t code[kBatch];
-  uint8_t odd[kBatch];
 };
 
-// The smallest and the largest factor that stay away from the ends of binary32's range, where products lose bits.
-constexpr double kMinFactor = 0x1p-100, kMaxFactor = 0x1p120;
+// The smallest and the largest factor that stay away from the ends of binary32's range, where products lose bits; how
+// far the ends of an interval are from its middle, which is more than all roundings on the way to a product together.
+constexpr float kMinFactor = 0x1p-100f, kMaxFactor = 0x1p120f, kSlack = 0x1p-20f;
+constexpr uint32_t kSlackUnits = 40;  // the last place is worth 2^-24 or more: no less than twice that and a quarter
+
+// The scales of a vector of blocks, exactly: their bits and their codes.
+struct Scales {
+  I32 bits, codes;
+};
+[[gnu::noinline]] Scales exact_scales(const BlockPlan& plan, const uint32_t* amax) {
+  const QuotientScales& scales = plan.quotients;
+  float wanted[kLanes];
+  for (size_t i = 0; i < kLanes; ++i)
+    wanted[i] = detail::narrow_to_odd(double(float_of(amax[i])) * scales.scale_numerator / scales.scale_denominator);
+  const Grid g = grid<Rounding::TiesToEven>(*scales.encoder);
+  const I32 v = limited_magnitude(load<I32>(wanted), splat(scales.encoder->limit[0]));
+  return {rounded_bits<Rounding::TiesToEven>(g, v), rounded_index<Rounding::TiesToEven>(g, v)};
+}
 
 // Returns a bit per block out of the ordinary.
 [[gnu::noinline]] uint64_t find_scales(const BlockPlan& plan, size_t blocks, QuotientBatch& batch) {
-  const FloatControl control(_MM_ROUND_NEAREST);
-  const QuotientScales scales = plan.quotients;
-  const Encoder encoder = *scales.encoder;
-  for (size_t b = 0; b < kBatch; ++b) {
-    const double amax = double(float_of(batch.amax[b]));
-    const float wanted = detail::narrow_to_odd(amax * scales.scale_numerator / scales.scale_denominator);
-    batch.scale[b] = float_of(detail::round_one<Rounding::TiesToEven>(encoder, bits_of(wanted), 0));
-  }
-  for (size_t b = 0; b < kBatch; ++b) {
-    const double factor = scales.numerator / (double(batch.scale[b]) * scales.denominator);
-    const bool is_zero = batch.scale[b] == 0, is_near_an_end = (factor < kMinFactor) | (factor > kMaxFactor);
-    batch.odd[b] = (batch.amax[b] >= kInfinityBits) | (is_near_an_end & !is_zero);
-    batch.low[b] = detail::select(is_zero, 0.0f, float(factor * (1 - 0x1p-21)));
-    batch.high[b] = detail::select(is_zero, 0.0f, float(factor * (1 + 0x1p-21)));
-    batch.kept[b] = detail::select(is_zero, 0u, ~0u);
-  }
+  constexpr Rounding kNearest = Rounding::TiesToEven;
+  const FloatControl control(kNearest);
+  const QuotientScales& scales = plan.quotients;
+  const Grid g = grid<kNearest>(*scales.encoder);
+  const I32 limit = splat(scales.encoder->limit[0]);
+  const float of_amax = float(scales.scale_numerator / scales.scale_denominator);
+  const float of_scale = float(scales.numerator / scales.denominator);
   uint64_t odd = 0;
-  for (size_t b = 0; b < blocks; ++b) odd |= uint64_t{batch.odd[b]} << b;
-  return odd;
-}
+  for (size_t b = 0; b < blocks; b += kLanes) {
+    const I32 amax = load<I32>(batch.amax + b);
+    const F32 wanted = float_of(amax) * of_amax;
+    const I32 low = limited_magnitude(bits_of(wanted * (1 - kSlack)), limit);
+    const I32 high = limited_magnitude(bits_of(wanted * (1 + kSlack)), limit);
+    const Steps<kNearest> steps(g, high);
+    const I32 sum = steps.sum(high);
+    Scales found = {steps.bits(sum), steps.index(sum)};
+    if (differ(sum, steps.sum(low)) || of_amax < kMinFactor || of_amax > kMaxFactor) [[unlikely]]
+      found = exact_scales(plan, batch.amax + b);
 
-[[gnu::noinline]] void find_scale_codes(const Encoder& encoder, QuotientBatch& batch) {
-  const Encoder e = encoder;
-  for (size_t b = 0; b < kBatch; ++b)
-    batch.code[b] = uint8_t(detail::encode_one<Rounding::TiesToEven>(e, bits_of(batch.scale[b]), 0));
+    const F32 factor = of_scale / float_of(found.bits);
+    const I32 is_zero = found.bits == 0;
+    const I32 is_in_range = (factor >= kMinFactor) & (factor <= kMaxFactor) & splat(of_scale >= kMinFactor ? ~0u : 0);
+    odd |= bit_mask((amax >= splat(kInfinityBits)) | ~(is_in_range | is_zero)) << b;
+    store(batch.scale + b, found.bits);
+    store_narrow(batch.code + b, found.codes);
+    store(batch.low + b, bits_of(factor * (1 - kSlack)) & ~is_zero);
+    store(batch.high + b, bits_of(factor * (1 + kSlack)) & ~is_zero);
+    store(batch.kept + b, ~is_zero);
+    store(batch.signs + b, splat(kSignBit) & ~is_zero);
+  }
+  return odd & (~uint64_t{0} >> (kBatch - blocks));
 }
 
 // x · numerator / denominator, rounded to odd.
@@ -445,7 +478,7 @@ class QuotientElements {
  public:
   struct Block {
     F32 scale, low, high;
-    I32 kept;
+    I32 kept, signs;
   };
 
   HALFULP_INLINE QuotientElements(const BlockPlan& plan, const QuotientBatch& batch)
@@ -456,13 +489,25 @@ class QuotientElements {
         batch_(batch) {}
 
   HALFULP_INLINE Block block(size_t b) const {
-    return {F32{} + batch_.scale[b], F32{} + batch_.low[b], F32{} + batch_.high[b], splat(batch_.kept[b])};
+    return {spread(batch_.scale[b]), spread(batch_.low[b]), spread(batch_.high[b]), splat(batch_.kept[b]),
+            splat(batch_.signs[b])};
   }
+  template <class Out>
   HALFULP_INLINE I32 bits_of_numbers(const Block& block, const float* from) const {
-    return load<I32>(from) & block.kept;
+    return is_shorter<Out>() ? load<I32>(from) : load<I32>(from) & block.kept;
   }
   template <class Out>
   HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float* from, Fields fields) const {
+    if constexpr (is_shorter<Out>()) {
+      // The shorter way of the most frequent case. The upper end is so many units further on, and the steps are those
+      // of the lower one: what is nearest beside a power of two does not depend on them either.
+      const I32 low = min(bits_of(float_of(x & splat(kMagnitudeBits)) * block.low), limit_);
+      const F32 constant = float_of(max(low & splat(kInfinityBits), grid_.lowest)) * constant_factor(grid_);
+      const F32 sum = float_of(low) + constant, upper = float_of(low + splat(kSlackUnits)) + constant;
+      if (!differ(bits_of(sum), bits_of(upper))) [[likely]]
+        return bits_of(sum - constant);
+      return exactly_rounded<Out>(block, x & block.kept, from, fields);
+    }
     const I32 low = product(x, block.low), high = upper_product(x, block.high);
     if constexpr (is_stochastic(R)) {
       const I32 upper = rounded_to<R, Out>(grid_, high, fields), mask = splat(sizeof(Out) == 1 ? kIndexBits : ~0u);
@@ -482,11 +527,17 @@ class QuotientElements {
     return exactly_rounded<Out>(block, x, from, fields);
   }
   HALFULP_INLINE I32 value(const Block& block, I32 x, I32 bits) const {
-    return bits_of(float_of(results_.value(x, bits)) * block.scale);
+    const I32 element = is_shorter<float>() ? or_masked(bits, x, block.signs) : results_.value(x, bits);
+    return bits_of(float_of(element) * block.scale);
   }
   HALFULP_INLINE const Results<kIsPlain>& results() const { return results_; }
 
  private:
+  template <class Out>
+  HALFULP_INLINE static constexpr bool is_shorter() {
+    return R == Rounding::TiesToEven && kIsPlain && sizeof(Out) == sizeof(float);
+  }
+
   HALFULP_INLINE I32 product(I32 x, F32 factor) const {
     return limited<R>(bits_of(float_of(x) * factor), results_.limit(x, limit_));
   }
@@ -522,10 +573,7 @@ template <Rounding R, bool kIsPlain, class Out>
     const float* const in = x + first * size;
     find_maxima(in, size, count, batch.amax);
     const uint64_t skipped = find_scales(plan, count, batch);
-    if (scales != nullptr) {
-      find_scale_codes(*plan.quotients.encoder, batch);
-      __builtin_memcpy(scales + first, batch.code, count);
-    }
+    if (scales != nullptr) __builtin_memcpy(scales + first, batch.code, count);
     quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, fields, size, count, skipped);
     return skipped;
   });

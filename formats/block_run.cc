@@ -99,10 +99,14 @@ bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int
          size_t(block_cols) % kBlockStep == 0 && size_t(block_cols) <= longest;
 }
 
-bool kernels_know_quotients(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale) {
-  const ShiftRange range = shifts(encoder, rounding);
+bool kernels_know_quotients(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale,
+                            const Encoder& scale_encoder) {
+  const auto is_known = [](const Encoder& e, Rounding its_rounding) {
+    const ShiftRange range = shifts(e, its_rounding);
+    return e.mantissa_bits >= 1 && e.max_index[0] < kIndexEnd && range.min <= 0 && range.max >= 0;
+  };
   // Wide elements would often lie near a boundary; products with scales are exact.
-  return element.precision() <= 8 && range.min <= 0 && range.max >= 0 &&
+  return is_known(encoder, rounding) && is_known(scale_encoder, Rounding::TiesToEven) && element.precision() <= 8 &&
          element.precision() + scale.precision() <= std::numeric_limits<float>::digits &&
          min_positive(element) * min_positive(scale) >= double(std::numeric_limits<float>::denorm_min()) &&
          max_finite(element) * max_finite(scale) <= double(std::numeric_limits<float>::max());

@@ -17,7 +17,8 @@ namespace halfulp {
 bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int block_cols, size_t numbers);
 
 /// Whether they know the quotients of elements and scales of these formats.
-bool kernels_know_quotients(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale);
+bool kernels_know_quotients(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale,
+                            const Encoder& scale_encoder);
 
 /// The scales of `scale`, a format of powers of two, by a rule that is a carry.
 PowerScales power_scales(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale,

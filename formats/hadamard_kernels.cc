@@ -64,7 +64,7 @@ HALFULP_INLINE F32 flipped(F32 x, const uint32_t* flips) { return float_of(bits_
 template <int kSize, bool kFlips>
 [[gnu::noinline]] void transform(const HadamardJob& job, const float* x, float* y, size_t count) {
   constexpr int kVectors = kSize > int(kLanes) ? kSize / int(kLanes) : 1;
-  const F32 factor = F32{} + job.factor;
+  const F32 factor = float_of(splat(bits_of(job.factor)));
   for (size_t start = 0; start < count; start += kVectors * kLanes) {
     F32 v[kVectors];
 #pragma GCC unroll 32
