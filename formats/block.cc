@@ -196,9 +196,9 @@ BlockQuantizer::BlockQuantizer(const BlockFormat& format, Rounding rounding, int
   assert(fits_binary32(format.element) && fits_binary32(format.scale));
 }
 
-BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x, const Hadamard* transform) const {
+BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x, const Hadamard* transform, int threads) const {
   if (!format_.has_tensor_scale) return {};
-  const uint32_t bits = largest_magnitude_of(transform, x);
+  const uint32_t bits = largest_magnitude_of(transform, x, threads);
   const float amax = std::bit_cast<float>(bits);
   if (bits >= kInfinityBits) return {.is_finite = false, .tensor_scale = std::numeric_limits<float>::quiet_NaN()};
   if (amax == 0) return {.is_zero = true};
@@ -293,16 +293,19 @@ void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, s
 }
 
 float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values, int rows, int cols,
-                               const RandomSite& site, CastEvents* events, const Hadamard* transform) const {
+                               const RandomSite& site, CastEvents* events, const Hadamard* transform,
+                               int threads) const {
   assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
-  const Level array = level(x, transform);
+  const Level array = level(x, transform, threads);
   if (events == nullptr) {
     if (const std::optional<BlockPlan> fast = plan(array, x.size(), site, transform)) {
-      run_blocks(*fast, transform, x, size_t(rows), size_t(cols), {.values = values.data()},
-                 [&](std::span<const float> block, size_t first, float* to, uint8_t*, uint8_t*) {
-                   const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, block.data(), block.size());
-                   quantize_segment(array, scale_code(array, amax), block, {to, block.size()}, site, uint32_t(first));
-                 });
+      run_blocks(
+          *fast, transform, x, size_t(rows), size_t(cols), {.values = values.data()},
+          [&](std::span<const float> block, size_t first, float* to, uint8_t*, uint8_t*) {
+            const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, block.data(), block.size());
+            quantize_segment(array, scale_code(array, amax), block, {to, block.size()}, site, uint32_t(first));
+          },
+          threads);
       return array.tensor_scale;
     }
   }
@@ -361,22 +364,29 @@ void BlockQuantizer::encode_block(const Level& level, std::span<const float> x, 
   }
 }
 
-float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_t> codes, std::span<uint8_t> scales,
-                                      int rows, int cols, const RandomSite& site, const Hadamard* transform) const {
+void BlockQuantizer::check_packs() const {
   if (format_.element.bits() > 8 || format_.scale.bits() > 8)
     throw std::invalid_argument(fmt::format("packed block codes: elements and scales of at most 8 bits, not {} and {}",
                                             std::string_view(format_.element.name),
                                             std::string_view(format_.scale.name)));
+}
+
+float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_t> codes, std::span<uint8_t> scales,
+                                      int rows, int cols, const RandomSite& site, const Hadamard* transform,
+                                      int threads) const {
+  check_packs();
   assert(x.size() == size_t(rows) * size_t(cols) && codes.size() == packed_codes(rows, cols) &&
          scales.size() == packed_scales(rows, cols));
-  const Level array = level(x, transform);
+  const Level array = level(x, transform, threads);
   const bool packs_nibbles = format_.element.bits() == 4;
   if (const std::optional<BlockPlan> fast = plan(array, x.size(), site, transform)) {
-    run_blocks(*fast, transform, x, size_t(rows), size_t(cols),
-               {.codes = codes.data(), .scales = scales.data(), .packs_nibbles = packs_nibbles},
-               [&](std::span<const float> block, size_t first, float*, uint8_t* to, uint8_t* scale) {
-                 encode_block(array, block, first, site, to, scale);
-               });
+    run_blocks(
+        *fast, transform, x, size_t(rows), size_t(cols),
+        {.codes = codes.data(), .scales = scales.data(), .packs_nibbles = packs_nibbles},
+        [&](std::span<const float> block, size_t first, float*, uint8_t* to, uint8_t* scale) {
+          encode_block(array, block, first, site, to, scale);
+        },
+        threads);
     return array.tensor_scale;
   }
   std::vector<float> transformed;
@@ -397,6 +407,19 @@ float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_
       codes[i] = uint8_t(all.codes[i]);
   }
   return all.tensor_scale;
+}
+
+void BlockQuantizer::unpack(std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<float> values,
+                            int rows, int cols) const {
+  check_packs();
+  assert(codes.size() == packed_codes(rows, cols) && scales.size() == packed_scales(rows, cols) &&
+         values.size() == size_t(rows) * size_t(cols));
+  if (values.empty()) return;
+  std::vector<float> factors(scales.size());
+  std::ranges::transform(scales, factors.begin(), [&](uint8_t code) { return float(decode(format_.scale, code)); });
+  unpack_blocks(format_.element, format_.element.bits() == 4, codes, factors,
+                size_t(format_.rows == 0 ? rows : format_.rows), size_t(format_.cols == 0 ? cols : format_.cols),
+                values, size_t(rows), size_t(cols));
 }
 
 BlockCodes BlockQuantizer::quantize_reference(std::span<const float> x, int rows, int cols,

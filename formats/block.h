@@ -109,15 +109,17 @@ class BlockQuantizer {
 
   /// values[i] = element · block scale, exact in binary32 but for overflow, without the tensor scale, which is
   /// returned (1 where the format has none). values may be x itself. The random bits of an element are those of
-  /// (site, row · cols + col). A transform comes first where one is given; its size divides cols.
+  /// (site, row · cols + col). A transform comes first where one is given; its size divides cols. Bits do not
+  /// depend on the number of threads, of which ordinary blocks along rows use as many as asked for (0: all cores).
   float quantize(std::span<const float> x, std::span<float> values, int rows, int cols, const RandomSite& site = {},
-                 CastEvents* events = nullptr, const Hadamard* transform = nullptr) const;
+                 CastEvents* events = nullptr, const Hadamard* transform = nullptr, int threads = 1) const;
 
   /// The codes as memory holds them: elements of 4 bits two to a byte, the first one low, with every row starting with
   /// a byte of its own, others one to a byte; scales one to a byte, row-major over the grid of blocks. Returns the
   /// tensor scale. Throws std::invalid_argument where a code or a scale has more than 8 bits.
   float quantize_packed(std::span<const float> x, std::span<uint8_t> codes, std::span<uint8_t> scales, int rows,
-                        int cols, const RandomSite& site = {}, const Hadamard* transform = nullptr) const;
+                        int cols, const RandomSite& site = {}, const Hadamard* transform = nullptr,
+                        int threads = 1) const;
 
   /// How many bytes those are.
   size_t packed_codes(int rows, int cols) const;
@@ -134,7 +136,8 @@ class BlockQuantizer {
 
  private:
   struct Level;  // what an array's largest magnitude decides
-  Level level(std::span<const float> x, const Hadamard* transform = nullptr) const;
+  Level level(std::span<const float> x, const Hadamard* transform = nullptr, int threads = 1) const;
+  void check_packs() const;
   std::optional<BlockPlan> plan(const Level& level, size_t numbers, const RandomSite& site,
                                 const Hadamard* transform) const;
   void encode_block(const Level& level, std::span<const float> x, size_t first, const RandomSite& site, uint8_t* codes,

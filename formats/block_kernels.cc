@@ -639,4 +639,19 @@ void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count) {
   for (size_t i = 0; i < count / 2; ++i) packed[i] = uint8_t(codes[2 * i] | codes[2 * i + 1] << 4);
 }
 
+void unpack_nibbles(const uint8_t* packed, uint8_t* codes, size_t count) {
+  for (size_t i = 0; i < count / 2; ++i) {
+    codes[2 * i] = packed[i] & 0xf;
+    codes[2 * i + 1] = packed[i] >> 4;
+  }
+}
+
+void multiply_blocks(float* values, const float* scales, size_t block, size_t count) {
+  for (size_t start = 0; start < count; start += block) {
+    const float scale = *scales++;
+    const size_t end = count - start < block ? count : start + block;
+    for (size_t i = start; i < end; ++i) values[i] *= scale;
+  }
+}
+
 }  // namespace halfulp::HALFULP_ISA

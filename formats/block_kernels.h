@@ -53,7 +53,10 @@ struct BlockPlan {
   void encode_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, uint8_t* codes, uint8_t* scales,  \
                      size_t blocks, uint64_t* odd);                                                                 \
   /* Codes of 4 bits, two to a byte, the first one low; count is even. */                                           \
-  void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count);
+  void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count);                                           \
+  void unpack_nibbles(const uint8_t* packed, uint8_t* codes, size_t count);                                         \
+  /* values[i] · scales[i / block] */                                                                              \
+  void multiply_blocks(float* values, const float* scales, size_t block, size_t count);
 
 namespace portable {
 HALFULP_DECLARE_BLOCK_KERNELS

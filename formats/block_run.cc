@@ -1,11 +1,15 @@
 #include "formats/block_run.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cassert>
-#include <cmath>
 #include <limits>
 #include <numeric>
+#include <vector>
+
+#include "formats/cast.h"
+#include "formats/parts.h"
 
 namespace halfulp {
 namespace {
@@ -129,7 +133,7 @@ PowerScales power_scales(const Format& element, const Encoder& encoder, Rounding
 bool fits_pieces(const BlockPlan& plan, const Hadamard& transform) { return whole_unit(plan, transform) <= kTile; }
 
 void run_blocks(const BlockPlan& plan, const Hadamard* transform, std::span<const float> x, size_t rows, size_t cols,
-                const BlockTarget& target, const OneBlock& one_block) {
+                const BlockTarget& target, const OneBlock& one_block, int threads) {
   assert(x.size() == rows * cols && (transform == nullptr || cols % size_t(transform->size()) == 0));
   // Rows of whole blocks are one row.
   if (cols % plan.block == 0) {
@@ -137,31 +141,73 @@ void run_blocks(const BlockPlan& plan, const Hadamard* transform, std::span<cons
     rows = 1;
   }
   const size_t scales_per_row = (cols + plan.block - 1) / plan.block;
-  Piece piece(plan, transform, one_block);
-  const size_t step = piece.largest_size(target);
-  for (size_t row = 0; row < rows; ++row)
-    for (size_t col = 0; col < cols; col += step) {
-      const size_t at = row * cols + col, count = std::min(step, cols - col);
+  const size_t unit = transform == nullptr ? plan.block : whole_unit(plan, *transform);
+  const auto run_row = [&](size_t row, size_t first, size_t size) {
+    Piece piece(plan, transform, one_block);
+    const size_t step = piece.largest_size(target);
+    for (size_t col = first; col < first + size; col += step) {
+      const size_t at = row * cols + col, count = std::min(step, first + size - col);
       BlockTarget part = target;
       if (target.values != nullptr) part.values += at;
       if (target.codes != nullptr) part.codes += row * packed_bytes(target, cols) + packed_bytes(target, col);
       if (target.scales != nullptr) part.scales += row * scales_per_row + col / plan.block;
       piece.quantize(x.subspan(at, count), at, part);
     }
+  };
+  // One long row is cut at blocks, many rows between them.
+  if (rows == 1)
+    return in_parts(
+        cols, threads, [&](size_t first, size_t size) { run_row(0, first, size); }, unit);
+  in_parts(
+      x.size(), threads,
+      [&](size_t first, size_t size) {
+        for (size_t row = first / cols; row < (first + size) / cols; ++row) run_row(row, 0, cols);
+      },
+      cols);
 }
 
-uint32_t largest_magnitude_of(const Hadamard* transform, std::span<const float> x) {
-  if (transform == nullptr) return HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
-  alignas(64) float tile[kTile];
-  const size_t size = size_t(transform->size()), step = kTile / size * size;
-  assert(step > 0 && x.size() % size == 0);
-  uint32_t largest = 0;
-  for (size_t at = 0; at < x.size(); at += step) {
-    const std::span<const float> part = x.subspan(at, std::min(step, x.size() - at));
-    transform->apply(part, std::span(tile).first(part.size()));
-    largest = std::max(largest, HALFULP_DISPATCH(largest_magnitude, tile, part.size()));
-  }
+uint32_t largest_magnitude_of(const Hadamard* transform, std::span<const float> x, int threads) {
+  const size_t unit = transform == nullptr ? 1 : size_t(transform->size());
+  assert(x.size() % unit == 0);
+  std::atomic<uint32_t> largest = 0;
+  const auto take = [&](const float* from, size_t count) {
+    const uint32_t found = HALFULP_DISPATCH(largest_magnitude, from, count);
+    uint32_t known = largest;
+    while (found > known && !largest.compare_exchange_weak(known, found)) continue;
+  };
+  in_parts(
+      x.size(), threads,
+      [&](size_t first, size_t size) {
+        if (transform == nullptr) return take(x.data() + first, size);
+        std::vector<float> tile(std::max(kTile, unit));
+        for (size_t at = first; at < first + size; at += tile.size()) {
+          const std::span<const float> part = x.subspan(at, std::min(tile.size(), first + size - at));
+          transform->apply(part, std::span(tile).first(part.size()));
+          take(tile.data(), part.size());
+        }
+      },
+      unit);
   return largest;
+}
+
+void unpack_blocks(const Format& element, bool packs_nibbles, std::span<const uint8_t> codes,
+                   std::span<const float> scales, size_t block_rows, size_t block, std::span<float> values, size_t rows,
+                   size_t cols) {
+  const size_t scales_per_row = (cols + block - 1) / block, row_bytes = packs_nibbles ? (cols + 1) / 2 : cols;
+  alignas(64) uint8_t tile[kTile];
+  for (size_t row = 0; row < rows; ++row) {
+    float* const to = values.data() + row * cols;
+    for (size_t col = 0; col < cols; col += kTile) {
+      const size_t count = std::min(kTile, cols - col);
+      const uint8_t* from = codes.data() + row * row_bytes + (packs_nibbles ? col / 2 : col);
+      if (packs_nibbles) {
+        HALFULP_DISPATCH(unpack_nibbles, from, tile, (count + 1) / 2 * 2);
+        from = tile;
+      }
+      decode(element, std::span(from, count), std::span(to + col, count));
+    }
+    HALFULP_DISPATCH(multiply_blocks, to, scales.data() + row / block_rows * scales_per_row, block, cols);
+  }
 }
 
 }  // namespace halfulp

@@ -44,9 +44,15 @@ bool fits_pieces(const BlockPlan& plan, const Hadamard& transform);
 /// transform comes first where there is one that fits_pieces; its size divides cols. Packed rows start with a byte of
 /// their own. The target may be x.
 void run_blocks(const BlockPlan& plan, const Hadamard* transform, std::span<const float> x, size_t rows, size_t cols,
-                const BlockTarget& target, const OneBlock& one_block);
+                const BlockTarget& target, const OneBlock& one_block, int threads);
 
 /// binary32 bits of the largest magnitude of the transformed array; a NaN counts as larger than infinity.
-uint32_t largest_magnitude_of(const Hadamard* transform, std::span<const float> x);
+uint32_t largest_magnitude_of(const Hadamard* transform, std::span<const float> x, int threads);
+
+/// Values of codes, one to a byte or packed as nibbles, of rows of `cols`; `scales` are those of each row's blocks of
+/// `block`, for `block_rows` rows.
+void unpack_blocks(const Format& element, bool packs_nibbles, std::span<const uint8_t> codes,
+                   std::span<const float> scales, size_t block_rows, size_t block, std::span<float> values, size_t rows,
+                   size_t cols);
 
 }  // namespace halfulp

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cmath>
@@ -11,6 +12,7 @@
 
 #include "formats/codec.h"
 #include "formats/kernels.h"
+#include "formats/parts.h"
 
 namespace halfulp {
 namespace {
@@ -80,6 +82,32 @@ Encoder make_encoder(const Format& format, const Projection& projection) {
   return e;
 }
 
+// Whether decode_codes covers the format: its smallest numbers are whole steps, and either the step is a normal number
+// of binary32 or the format has binary32's exponents.
+bool has_decoder(const Format& format) {
+  const int step_field = format.min_quantum_exponent() + kBinary32Bias,
+            min_field = format.min_exponent() + kBinary32Bias;
+  const bool has_subnormals = format.subnormals || format.exponent_bits == 0;
+  return fits_binary32(format) && format.has_zero && has_subnormals && (step_field >= 1 || min_field == 1);
+}
+
+Decoder make_decoder(const Format& format) {
+  const int min_field = format.min_exponent() + kBinary32Bias;
+  const bool shares_subnormals = min_field == 1;
+  Decoder d = {};
+  d.magnitude_bits = (uint32_t{1} << format.magnitude_bits()) - 1;
+  d.first_normal = shares_subnormals ? 0 : uint32_t{1} << format.mantissa_bits;
+  d.step = float(std::ldexp(1.0, format.min_quantum_exponent()));
+  d.field_drop = 23 - format.mantissa_bits;
+  d.lowest_bits = uint32_t(min_field - 1) << 23;
+  d.max_index = format.max_index();
+  d.infinity = format.has_infinity ? format.max_index() + 1 : ~uint32_t{0};
+  d.sign_code = format.encoding == Encoding::SignMagnitude ? uint32_t{1} << (format.bits() - 1) : 0;
+  d.negative_zero = format.has_negative_zero() ? kSignBit : kSignBit | 0x7fc00000;
+  d.sign_extension = format.encoding == Encoding::TwosComplement ? 32 - format.bits() : -1;
+  return d;
+}
+
 }  // namespace
 
 Caster::Caster(const Format& format, const Projection& projection)
@@ -94,46 +122,58 @@ uint32_t Caster::encode_reference(float x, uint32_t random) const {
   return halfulp::encode(format_, projection_, Real::of(double(x)), random);
 }
 
-void Caster::round(std::span<const float> x, std::span<float> y, const RandomSite& site, uint32_t first_index) const {
+void Caster::round(std::span<const float> x, std::span<float> y, const RandomSite& site, uint32_t first_index,
+                   int threads) const {
   assert(x.size() == y.size() && fits_binary32(format_));
-  if (is_fast_) {
-    const CastJob job{&encoder_, projection_.rounding, site, first_index};
-    HALFULP_DISPATCH(round_values, job, x.data(), y.data(), x.size());
-    return;
-  }
-  std::vector<uint32_t> codes(x.size());
-  encode<uint32_t>(x, codes, site, first_index);
-  decode<uint32_t>(format_, codes, y);
+  in_parts(x.size(), threads, [&](size_t first, size_t size) {
+    if (is_fast_) {
+      const CastJob job{&encoder_, projection_.rounding, site, first_index + uint32_t(first)};
+      HALFULP_DISPATCH(round_values, job, x.data() + first, y.data() + first, size);
+      return;
+    }
+    std::vector<uint32_t> codes(size);
+    encode<uint32_t>(x.subspan(first, size), codes, site, first_index + uint32_t(first));
+    decode<uint32_t>(format_, codes, y.subspan(first, size));
+  });
 }
 
 template <class Code>
-void Caster::encode(std::span<const float> x, std::span<Code> codes, const RandomSite& site,
-                    uint32_t first_index) const {
+void Caster::encode(std::span<const float> x, std::span<Code> codes, const RandomSite& site, uint32_t first_index,
+                    int threads) const {
   assert(x.size() == codes.size() && format_.bits() <= 8 * int(sizeof(Code)));
-  if (is_fast_) {
-    const CastJob job{&encoder_, projection_.rounding, site, first_index};
-    HALFULP_DISPATCH(encode_codes, job, x.data(), codes.data(), x.size());
-    return;
-  }
-  for (size_t i = 0; i < x.size(); ++i) {
-    const uint32_t random =
-        is_stochastic(projection_.rounding) ? random_bits(site, first_index + uint32_t(i), projection_.random_bits) : 0;
-    codes[i] = Code(encode_reference(x[i], random));
-  }
+  in_parts(x.size(), threads, [&](size_t first, size_t size) {
+    if (is_fast_) {
+      const CastJob job{&encoder_, projection_.rounding, site, first_index + uint32_t(first)};
+      HALFULP_DISPATCH(encode_codes, job, x.data() + first, codes.data() + first, size);
+      return;
+    }
+    const bool draws = is_stochastic(projection_.rounding);
+    for (size_t i = first; i < first + size; ++i)
+      codes[i] = Code(
+          encode_reference(x[i], draws ? random_bits(site, first_index + uint32_t(i), projection_.random_bits) : 0));
+  });
 }
 
-template void Caster::encode(std::span<const float>, std::span<uint8_t>, const RandomSite&, uint32_t) const;
-template void Caster::encode(std::span<const float>, std::span<uint16_t>, const RandomSite&, uint32_t) const;
-template void Caster::encode(std::span<const float>, std::span<uint32_t>, const RandomSite&, uint32_t) const;
+template void Caster::encode(std::span<const float>, std::span<uint8_t>, const RandomSite&, uint32_t, int) const;
+template void Caster::encode(std::span<const float>, std::span<uint16_t>, const RandomSite&, uint32_t, int) const;
+template void Caster::encode(std::span<const float>, std::span<uint32_t>, const RandomSite&, uint32_t, int) const;
 
 template <class Code>
-void decode(const Format& format, std::span<const Code> codes, std::span<float> values) {
+void decode(const Format& format, std::span<const Code> codes, std::span<float> values, int threads) {
   assert(codes.size() == values.size() && fits_binary32(format));
-  for (size_t i = 0; i < codes.size(); ++i) values[i] = float(decode(format, uint32_t(codes[i])));
+  const bool is_fast = has_decoder(format);
+  const Decoder decoder = is_fast ? make_decoder(format) : Decoder{};
+  in_parts(codes.size(), threads, [&](size_t first, size_t size) {
+    if (is_fast) {
+      HALFULP_DISPATCH(decode_codes, decoder, codes.data() + first, values.data() + first, size);
+      return;
+    }
+    for (size_t i = first; i < first + size; ++i) values[i] = float(decode(format, uint32_t(codes[i])));
+  });
 }
 
-template void decode(const Format&, std::span<const uint8_t>, std::span<float>);
-template void decode(const Format&, std::span<const uint16_t>, std::span<float>);
-template void decode(const Format&, std::span<const uint32_t>, std::span<float>);
+template void decode(const Format&, std::span<const uint8_t>, std::span<float>, int);
+template void decode(const Format&, std::span<const uint16_t>, std::span<float>, int);
+template void decode(const Format&, std::span<const uint32_t>, std::span<float>, int);
 
 }  // namespace halfulp

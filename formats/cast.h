@@ -1,7 +1,11 @@
 // Casting arrays of binary32 numbers: the fast form of formats/codec.h, equal to it for every input.
 //
-// The inner loops are chosen at run time for the machine (formats/isa.h) and give the same bits on each. No function
-// here allocates or keeps state; random bits are a function of a RandomSite and the element's index.
+// The inner loops are chosen at run time for the machine (formats/isa.h) and give the same bits on each, whatever
+// rounding direction, flushing of subnormals or traps the caller's control register asks for; it is as before
+// afterwards. No function here keeps state; random bits are a function of a RandomSite and the element's index.
+//
+// Large arrays are split among `threads` (0: all cores); bits do not depend on it. Inside an OpenMP parallel region
+// everything runs on the calling thread.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +26,13 @@ class Caster {
 
   /// y[i] = the number that x[i]'s code decodes to, as binary32; x and y may be the same array. The format must fit
   /// binary32 (fits_binary32). The random bits of element i are those of (site, first_index + i).
-  void round(std::span<const float> x, std::span<float> y, const RandomSite& site = {}, uint32_t first_index = 0) const;
+  void round(std::span<const float> x, std::span<float> y, const RandomSite& site = {}, uint32_t first_index = 0,
+             int threads = 1) const;
 
   /// codes[i] = the code of x[i]. Code must hold the format's bits.
   template <class Code>
-  void encode(std::span<const float> x, std::span<Code> codes, const RandomSite& site = {},
-              uint32_t first_index = 0) const;
+  void encode(std::span<const float> x, std::span<Code> codes, const RandomSite& site = {}, uint32_t first_index = 0,
+              int threads = 1) const;
 
   /// The cast of one number, by the reference. Any `random` below 2^random_bits.
   uint32_t encode_reference(float x, uint32_t random = 0) const;
@@ -47,6 +52,6 @@ class Caster {
 
 /// values[i] = the number of code codes[i], as binary32 (which the format must fit).
 template <class Code>
-void decode(const Format& format, std::span<const Code> codes, std::span<float> values);
+void decode(const Format& format, std::span<const Code> codes, std::span<float> values, int threads = 1);
 
 }  // namespace halfulp

@@ -13,6 +13,8 @@ namespace {
 // Elements that are worked on at once where intermediate results have to be kept.
 constexpr size_t kChunk = 256;
 
+constexpr uint32_t kQuietNan = 0x7fc00000;
+
 template <Rounding R>
 [[gnu::always_inline]] inline void convert(const Encoder& e, float x, uint32_t random, float& y) {
   y = float_of(detail::round_one<R>(e, bits_of(x), random));
@@ -327,8 +329,8 @@ void choose_care(const Encoder& e, const float* x, Result* y, size_t count, Fiel
 // The best way there is for this cast.
 template <Rounding R, class Result>
 void choose_way(const Encoder& e, const float* x, Result* y, size_t count, Fields fields) {
-  if (ByDrop<R>::reaches(e)) return choose_care<ByDrop<R>>(e, x, y, count, fields);
   const FloatControl control(R);
+  if (ByDrop<R>::reaches(e)) return choose_care<ByDrop<R>>(e, x, y, count, fields);
 #if defined(__AVX512F__)
   if constexpr (!is_stochastic(R) && !std::is_same_v<Result, float>)
     if (ByTable<R>::reaches(e)) return choose_care<ByTable<R>>(e, x, y, count, fields);
@@ -351,6 +353,31 @@ void choose_loop(const CastJob& job, const float* x, Result* y, size_t count) {
   });
 }
 
+HALFULP_INLINE I32 decoded(const Decoder& d, I32 code) {
+  if (d.sign_extension >= 0)
+    return bits_of(__builtin_convertvector(code << d.sign_extension >> d.sign_extension, F32) * (F32{} + d.step));
+  const I32 index = code & splat(d.magnitude_bits), is_negative = (code & splat(d.sign_code)) != 0;
+  const I32 small = bits_of(__builtin_convertvector(index, F32) * (F32{} + d.step));
+  I32 bits = select(index < splat(d.first_normal), small, (index << d.field_drop) + splat(d.lowest_bits));
+  bits = select(index > splat(d.max_index), splat(kQuietNan), bits);
+  bits = select(index == splat(d.infinity), splat(kInfinityBits), bits);
+  bits = or_masked(bits, is_negative, splat(kSignBit));
+  return select((index == 0) & is_negative, splat(d.negative_zero), bits);
+}
+
+template <class Code>
+void decode_loop(const Decoder& decoder, const Code* codes, float* values, size_t count) {
+  const Decoder d = decoder;
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(values + i, decoded(d, load_extended(codes + i)));
+  if (i == count) return;
+  Code in[kLanes] = {};
+  float out[kLanes];
+  __builtin_memcpy(in, codes + i, (count - i) * sizeof *codes);
+  store(out, decoded(d, load_extended(in)));
+  __builtin_memcpy(values + i, out, (count - i) * sizeof *values);
+}
+
 [[gnu::always_inline]] inline uint32_t amax_bits(const float* x, size_t count) {
   uint32_t largest = 0;
   for (size_t i = 0; i < count; ++i) {
@@ -371,6 +398,16 @@ void encode_codes(const CastJob& job, const float* x, uint16_t* codes, size_t co
 }
 void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t count) {
   choose_loop(job, x, codes, count);
+}
+
+void decode_codes(const Decoder& decoder, const uint8_t* codes, float* values, size_t count) {
+  decode_loop(decoder, codes, values, count);
+}
+void decode_codes(const Decoder& decoder, const uint16_t* codes, float* values, size_t count) {
+  decode_loop(decoder, codes, values, count);
+}
+void decode_codes(const Decoder& decoder, const uint32_t* codes, float* values, size_t count) {
+  decode_loop(decoder, codes, values, count);
 }
 
 uint32_t largest_magnitude(const float* x, size_t count) { return amax_bits(x, count); }

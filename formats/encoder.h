@@ -35,6 +35,20 @@ struct Encoder {
   uint32_t sign_value[2];  // binary32 sign bit of the decoded result
 };
 
+/// What turning codes of one format into binary32 numbers needs to know.
+struct Decoder {
+  uint32_t magnitude_bits;  // of a code
+  uint32_t first_normal;    // index of the first number that is built from its bits; smaller ones are index · step
+  float step;
+  int field_drop;  // index << field_drop plus lowest_bits is the number from first_normal on
+  uint32_t lowest_bits;
+  uint32_t max_index;      // indices above are NaN but for infinity
+  uint32_t infinity;       // its index; out of reach where there is none
+  uint32_t sign_code;      // 0 where codes have no sign
+  uint32_t negative_zero;  // binary32 bits of what the code of sign and zero magnitude means
+  int sign_extension;      // two's complement: how many bits a code lacks to 32; otherwise -1
+};
+
 namespace detail {
 
 /// c ? a : b with both evaluated, so that a loop around it has no branch.

@@ -23,6 +23,9 @@ struct CastJob {
   void encode_codes(const CastJob& job, const float* x, uint8_t* codes, size_t count);                            \
   void encode_codes(const CastJob& job, const float* x, uint16_t* codes, size_t count);                           \
   void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t count);                           \
+  void decode_codes(const Decoder& decoder, const uint8_t* codes, float* values, size_t count);                   \
+  void decode_codes(const Decoder& decoder, const uint16_t* codes, float* values, size_t count);                  \
+  void decode_codes(const Decoder& decoder, const uint32_t* codes, float* values, size_t count);                  \
   /* binary32 bits of the largest magnitude; a NaN counts as larger than infinity */                              \
   uint32_t largest_magnitude(const float* x, size_t count);                                                       \
   /* y = x · numerator / denominator, rounded to odd so that a later rounding sees on which side of it x lies */ \

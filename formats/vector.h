@@ -55,8 +55,9 @@ HALFULP_INLINE void store(void* to, Vector v) {
 }
 HALFULP_INLINE I32 splat(uint32_t x) { return I32{} + int32_t(x); }
 
-/// kLanes numbers of 8 or 16 bits, zero-extended.
-HALFULP_INLINE I32 load_bytes(const uint8_t* from) {
+/// kLanes codes, zero-extended.
+HALFULP_INLINE I32 load_extended(const uint32_t* from) { return load<I32>(from); }
+HALFULP_INLINE I32 load_extended(const uint8_t* from) {
 #if defined(__AVX512F__)
   return (I32)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 #elif defined(__AVX2__)
@@ -66,7 +67,7 @@ HALFULP_INLINE I32 load_bytes(const uint8_t* from) {
   return (I32)_mm_unpacklo_epi16(_mm_unpacklo_epi8(bytes, zero), zero);
 #endif
 }
-HALFULP_INLINE I32 load_words(const uint8_t* from) {
+HALFULP_INLINE I32 load_extended(const uint16_t* from) {
 #if defined(__AVX512F__)
   return (I32)_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 #elif defined(__AVX2__)
@@ -435,8 +436,8 @@ struct Fields {
 
   HALFULP_INLINE Fields from(size_t i) const { return {first + i * size_t(width) / 8, width}; }
   HALFULP_INLINE RandomLanes lanes() const {
-    if (width == 8) return {load_bytes(first) << 15, splat(0)};
-    if (width == 16) return {load_words(first) << 7, splat(0)};
+    if (width == 8) return {load_extended(first) << 15, splat(0)};
+    if (width == 16) return {load_extended(reinterpret_cast<const uint16_t*>(first)) << 7, splat(0)};
     const I32 word = load<I32>(first);
     return {(I32)((U32)word >> 9), word & 0x1ff};
   }

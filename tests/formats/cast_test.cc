@@ -1,13 +1,18 @@
 #include "formats/cast.h"
 
 #include <gtest/gtest.h>
+#include <xmmintrin.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <span>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -81,8 +86,11 @@ class Comparison {
     const Format& format = oracle_.format();
     const Caster caster(format, projection);
     want_.resize(x_.size());
-    for (size_t i = 0; i < x_.size(); ++i)
+    want_values_.resize(x_.size());
+    for (size_t i = 0; i < x_.size(); ++i) {
       want_[i] = halfulp::encode(format, projection, Real::of(x_[i]), random_(projection, i));
+      want_values_[i] = float(decode(format, want_[i]));
+    }
     if (format.bits() <= 8)
       encode_with<uint8_t>(caster);
     else if (format.bits() <= 16)
@@ -129,7 +137,7 @@ class Comparison {
 
   void compare_values(const char* who, const Caster& caster, const std::vector<float>& got) {
     for (size_t i = 0; i < got.size(); ++i) {
-      const float want = float(decode(caster.format(), want_[i]));
+      const float want = want_values_[i];
       if (std::bit_cast<uint32_t>(got[i]) == std::bit_cast<uint32_t>(want)) [[likely]]
         continue;
       mismatches_.report(
@@ -152,6 +160,7 @@ class Comparison {
   Mismatches mismatches_;
   std::vector<Kernels> kernels_ = available_kernels();
   std::vector<uint32_t> want_;
+  std::vector<float> want_values_;
 };
 
 /// All 2^16 bfloat16 numbers, and 30,000 floats of random bits.
@@ -242,6 +251,151 @@ TEST(Caster, casts_the_same_however_the_array_is_split) {
           ASSERT_EQ(std::bit_cast<uint32_t>(part_values[i]), std::bit_cast<uint32_t>(whole_values[i]))
               << text << " " << name(projection.rounding) << " split at " << split;
       }
+    }
+  }
+}
+
+/// What a cast of `x` must give, by the reference.
+struct Wanted {
+  std::vector<uint32_t> codes;
+  std::vector<float> values;
+
+  Wanted(const Caster& caster, std::span<const float> x, uint32_t first_index) {
+    const Projection& projection = caster.projection();
+    for (size_t i = 0; i < x.size(); ++i) {
+      const uint32_t random = is_stochastic(projection.rounding)
+                                  ? random_bits(kSite, first_index + uint32_t(i), projection.random_bits)
+                                  : 0;
+      codes.push_back(caster.encode_reference(x[i], random));
+      values.push_back(float(decode(caster.format(), codes.back())));
+    }
+  }
+};
+
+bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+/// Projections with each way that the kernels have, and one format for each.
+std::vector<Caster> casters_of_every_way() {
+  std::vector<Caster> result;
+  for (const char* text : {"e4m3fn", "e2m1", "e3m0", "bfloat16", "binary16", "int8", "ue4m3"})
+    for (const Overflow overflow : {Overflow::Saturate, Overflow::ToInfinity})
+      for (const Projection& projection :
+           projections({3, 16, 32}, {.overflow = overflow, .negative = NegativePolicy::Absolute})) {
+        result.emplace_back(parse_format(text), projection);
+        if (result.back().encoder() == nullptr) result.pop_back();
+      }
+  return result;
+}
+
+TEST(Caster, casts_arrays_of_any_length_and_alignment_and_nothing_beyond_them) {
+  std::vector<float> inputs = random_floats(80, 8);
+  inputs[40] = std::numeric_limits<float>::quiet_NaN();
+  constexpr uint32_t kFirstIndex = 7;
+  constexpr uint16_t kGuard = 0xa5c3;
+  for (const Caster& caster : casters_of_every_way()) {
+    const std::string who =
+        fmt::format("{} {}", std::string_view(caster.format().name), name(caster.projection().rounding));
+    for (const Kernels& kernels : available_kernels())
+      for (size_t length = 0; length <= 70; ++length) {
+        const size_t start = length % 9;
+        const std::span<const float> x = std::span(inputs).subspan(start, length);
+        const Wanted want(caster, x, kFirstIndex);
+        const CastJob job{caster.encoder(), caster.projection().rounding, kSite, kFirstIndex};
+        std::vector<uint16_t> codes(length + 2, kGuard);
+        kernels.encode(job, x.data(), codes.data() + 1, length);
+        ASSERT_TRUE(std::equal(want.codes.begin(), want.codes.end(), codes.begin() + 1))
+            << who << " " << kernels.name << " " << length;
+        ASSERT_TRUE(codes.front() == kGuard && codes.back() == kGuard) << who << " " << kernels.name << " " << length;
+        std::vector<float> in_place = inputs;
+        kernels.round(job, in_place.data() + start, in_place.data() + start, length);
+        ASSERT_TRUE(same_bits(std::span(in_place).subspan(start, length), want.values))
+            << who << " " << kernels.name << " " << length;
+        ASSERT_TRUE(same_bits(std::span(in_place).first(start), std::span(inputs).first(start)));
+        ASSERT_TRUE(same_bits(std::span(in_place).subspan(start + length), std::span(inputs).subspan(start + length)));
+      }
+  }
+}
+
+/// Sets the control register of vector arithmetic for as long as it lives.
+class ControlRegister {
+ public:
+  explicit ControlRegister(uint32_t control) : before_(_mm_getcsr()) { _mm_setcsr(control); }
+  ~ControlRegister() { _mm_setcsr(before_); }
+  ControlRegister(const ControlRegister&) = delete;
+  ControlRegister& operator=(const ControlRegister&) = delete;
+
+ private:
+  uint32_t before_;
+};
+
+TEST(Caster, does_not_depend_on_the_callers_control_register_and_leaves_it_alone) {
+  std::vector<float> inputs = special_floats();
+  for (const char* text : {"e4m3fn", "binary16"})
+    for (const double x : edge_doubles(Oracle(parse_format(text)))) inputs.push_back(float(x));
+  for (const float x : random_floats(200, 9)) inputs.push_back(x);
+  constexpr uint32_t kFlushToZero = 0x8000, kSubnormalsAreZero = 0x0040, kMasks = 0x1f80;
+  constexpr uint32_t kUnmaskedAll = 0, kDown = 0x2000, kUp = 0x4000, kTowardZero = 0x6000;
+  for (const Caster& caster : casters_of_every_way()) {
+    const Wanted want(caster, inputs, 0);
+    for (const Kernels& kernels : available_kernels())
+      for (const uint32_t control : {kMasks | kFlushToZero | kSubnormalsAreZero, kMasks | kDown, kMasks | kUp,
+                                     kMasks | kTowardZero, kUnmaskedAll}) {
+        std::vector<uint32_t> codes(inputs.size());
+        std::vector<float> values(inputs.size());
+        const CastJob job{caster.encoder(), caster.projection().rounding, kSite, 0};
+        uint32_t after;
+        {
+          const ControlRegister callers(control);
+          kernels.encode(job, inputs.data(), codes.data(), inputs.size());
+          kernels.round(job, inputs.data(), values.data(), inputs.size());
+          after = _mm_getcsr();
+        }
+        ASSERT_EQ(after, control);
+        ASSERT_EQ(codes, want.codes) << kernels.name << " " << std::string_view(caster.format().name) << " "
+                                     << name(caster.projection().rounding) << " under " << control;
+        ASSERT_TRUE(same_bits(values, want.values))
+            << kernels.name << " " << std::string_view(caster.format().name) << " "
+            << name(caster.projection().rounding) << " under " << control;
+      }
+  }
+}
+
+TEST(Caster, gives_the_same_bits_on_any_number_of_threads) {
+  const std::vector<float> inputs = random_floats(100'003, 12);
+  for (const Projection& projection : {Projection{}, Projection{Rounding::StochasticB, 8, {}}})
+    for (const char* text : {"e4m3fn", "e8m0"}) {
+      const Caster caster(parse_format(text), projection);
+      std::vector<uint8_t> one(inputs.size()), codes(inputs.size());
+      std::vector<float> one_value(inputs.size()), values(inputs.size()), decoded(inputs.size());
+      caster.encode(inputs, std::span(one), kSite, 5);
+      caster.round(inputs, one_value, kSite, 5);
+      for (const int threads : {0, 2, 3, 5, 64}) {
+        std::ranges::fill(codes, uint8_t{0});
+        std::ranges::fill(values, 0.0f);
+        caster.encode(inputs, std::span(codes), kSite, 5, threads);
+        caster.round(inputs, values, kSite, 5, threads);
+        EXPECT_EQ(codes, one) << text << " " << threads;
+        EXPECT_TRUE(same_bits(values, one_value)) << text << " " << threads;
+        decode(caster.format(), std::span<const uint8_t>(codes), std::span(decoded), threads);
+        EXPECT_TRUE(same_bits(decoded, one_value)) << text << " " << threads;
+      }
+      EXPECT_THROW(caster.round(inputs, values, kSite, 0, -1), std::invalid_argument);
+    }
+}
+
+TEST(Caster, counts_random_bits_on_from_the_last_index_to_the_first) {
+  const std::vector<float> inputs = random_floats(400, 13);
+  constexpr uint32_t kFirstIndex = 0u - 100;
+  for (const Projection& projection : projections({8, 16, 32}, {})) {
+    const Caster caster(parse_format("e5m2"), projection);
+    const Wanted want(caster, inputs, kFirstIndex);
+    for (const Kernels& kernels : available_kernels()) {
+      std::vector<uint32_t> codes(inputs.size());
+      kernels.encode({caster.encoder(), projection.rounding, kSite, kFirstIndex}, inputs.data(), codes.data(),
+                     inputs.size());
+      EXPECT_EQ(codes, want.codes) << kernels.name << " " << name(projection.rounding);
     }
   }
 }
