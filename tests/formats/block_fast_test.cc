@@ -30,10 +30,10 @@ struct Data {
   std::vector<float> x;
 };
 
-enum class Kind { Ordinary, Whole, Extraordinary };
+enum class Kind { Ordinary, Whole, Wild, Extraordinary };
 
-/// Gaussian numbers. Whole: small whole numbers, which often lie on numbers and midpoints. Extraordinary: runs of 16
-/// numbers of any magnitude among them, of zeros, and few of NaNs or infinities.
+/// Gaussian numbers. Whole: small whole numbers, which often lie on numbers and midpoints. Wild: runs of 16 among them
+/// that are small or zero. Extraordinary: and runs of any magnitude and few of NaNs or infinities.
 Data numbers(Kind kind, int rows, int cols, unsigned seed) {
   std::mt19937_64 generator(seed);
   std::normal_distribution<float> normal;
@@ -41,17 +41,21 @@ Data numbers(Kind kind, int rows, int cols, unsigned seed) {
   for (size_t i = 0; i < size_t(rows) * size_t(cols); ++i) {
     float x = normal(generator);
     if (kind == Kind::Whole) x = std::round(4 * x) / 8;
-    if (kind == Kind::Extraordinary) switch (i / 16 % 7) {
+    if (kind == Kind::Wild || kind == Kind::Extraordinary) {
+      const size_t run = i / 16;
+      const bool is_rare = kind == Kind::Extraordinary && run / 7 % 5 == 0 && generator() % 9 == 0;
+      switch (run % 7) {
         case 1: x = generator() % 2 == 0 ? 0.0f : -0.0f; break;
-        case 2: x = std::ldexp(x, int(i / 16 % 290) - 165); break;
+        case 2: x = std::ldexp(x, kind == Kind::Extraordinary ? int(run % 290) - 165 : -int(run % 26)); break;
         case 3:
-          if (i / 112 % 5 == 0 && generator() % 9 == 0)
+          if (is_rare)
             x = generator() % 2 == 0 ? std::numeric_limits<float>::quiet_NaN()
                                      : -std::numeric_limits<float>::infinity();
           break;
         case 4: x = generator() % 4 == 0 ? x : 0.0f; break;
         default: break;
       }
+    }
     data.x.push_back(x);
   }
   return data;
@@ -178,7 +182,7 @@ std::string where(const BlockQuantizer& quantizer, const Mode& mode, const Data&
   unsigned seed = 1;
   for (const Mode& mode : modes())
     for (const Shape& shape : {Shape{3, 192}, {1, 1}, {2, 37}, {7, 96}, {0, 16}, {1, 2400}})
-      for (Kind kind : {Kind::Ordinary, Kind::Whole, Kind::Extraordinary}) {
+      for (Kind kind : {Kind::Ordinary, Kind::Whole, Kind::Wild, Kind::Extraordinary}) {
         // each mode, shape and kind meets some of the formats
         ++seed;
         for (size_t f = seed % 5; f < formats.size(); f += 5) {
