@@ -1,11 +1,15 @@
 #include "formats/block.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
+#include "formats/block_run.h"
 #include "formats/block_scale.h"
 #include "formats/block_variant.h"
 #include "formats/codec.h"
@@ -161,9 +165,9 @@ BlockQuantizer::Level BlockQuantizer::level(float amax, bool is_finite) const {
           .tensor_scale = rounded(Product(amax), Product(max_element_ * target_))};
 }
 
-BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x) const {
+BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x, const Hadamard* transform, int threads) const {
   if (!format_.has_tensor_scale) return level(0, true);
-  const uint32_t bits = HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
+  const uint32_t bits = largest_magnitude_of(transform, x, threads);
   return level(std::bit_cast<float>(bits), bits < kInfinityBits);
 }
 
@@ -486,28 +490,38 @@ bool BlockQuantizer::fast_quotients() const {
 }
 
 bool BlockQuantizer::fast_scales() const {
-  return format_.has_tensor_scale && format_.rule == ScaleRule::Nearest && format_.headroom.is_one() &&
-         format_.prescale.is_one() && format_.scale.mantissa_bits > 0 && scale_caster_.encoder() != nullptr &&
+  return format_.rule == ScaleRule::Nearest && format_.headroom.is_one() && format_.prescale.is_one() &&
+         format_.scale.mantissa_bits > 0 && scale_caster_.encoder() != nullptr &&
          narrow_quotients_suffice(format_.scale, 0, kAmaxBits);
 }
 
-// Quantises blocks of one row from its front as far as the kernels reach; returns how many numbers that were.
-size_t BlockQuantizer::quantize_row_of_blocks(const Level& level, std::span<const float> x, std::span<float> values,
-                                              const RandomSite& site, uint32_t first_index) const {
-  if (caster_.encoder() == nullptr) return 0;
-  const Projection& projection = caster_.projection();
-  BlockJob job{.cast = {caster_.encoder(), projection.rounding, site, first_index},
-               .block = format_.cols == 0 ? x.size() : size_t(format_.cols),
-               .carry = rule_carry(format_.rule, format_.element),
-               .e_max = max_exponent(format_.element),
-               .scale_encoder = scale_caster_.encoder(),
-               .max_scale = target_,
-               .numerator = level.unit.numerator,
-               .denominator = level.unit.denominator};
-  if (has_simple_powers(format_))
-    return HALFULP_DISPATCH(quantize_power_of_two_blocks, job, x.data(), values.data(), x.size());
-  if (!level.is_finite || level.is_zero || !fast_scales() || !fast_quotients()) return 0;
-  return HALFULP_DISPATCH(quantize_scaled_blocks, job, x.data(), values.data(), x.size());
+// What the kernels need to know; empty where they do not reach.
+std::optional<BlockPlan> BlockQuantizer::plan(const Level& level, size_t numbers, const RandomSite& site,
+                                              const Hadamard* transform) const {
+  const Encoder* encoder = caster_.encoder();
+  const Rounding rounding = caster_.projection().rounding;
+  if (!is_plain() || !kernels_know(encoder, rounding, format_.rows, format_.cols, numbers)) return {};
+  BlockPlan plan{.element = encoder,
+                 .rounding = rounding,
+                 .site = site,
+                 .block = size_t(format_.cols),
+                 .powers = {},
+                 .quotients = {}};
+  if (transform != nullptr && !fits_pieces(plan, *transform)) return {};
+  if (has_simple_powers(format_)) {
+    plan.powers = power_scales(format_.element, *encoder, rounding, format_.scale,
+                               rule_carry(format_.rule, format_.element), fast_scale_code(level, 0));
+    return plan;
+  }
+  if (!level.is_finite || level.is_zero || !fast_quotients() || !fast_scales() ||
+      !kernels_know_quotients(format_.element, *encoder, rounding, format_.scale, *scale_caster_.encoder()))
+    return {};
+  plan.quotients = {.encoder = scale_caster_.encoder(),
+                    .scale_numerator = format_.has_tensor_scale ? target_ : 1,
+                    .scale_denominator = format_.has_tensor_scale ? level.unit.denominator : max_element_,
+                    .numerator = level.unit.numerator,
+                    .denominator = level.unit.denominator};
+  return plan;
 }
 
 void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x,
@@ -569,38 +583,150 @@ float BlockQuantizer::quantize_slowly(std::span<const float> x, std::span<float>
   return result.tensor_scale;
 }
 
-float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values, int rows, int cols,
-                               const RandomSite& site, CastEvents* events) const {
-  assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
-  if (!is_plain()) return quantize_slowly(x, values, rows, cols, site, events);
-  const Level array = level(x);
-  // Blocks along a row go to the kernels until one is out of the ordinary; that one is done here.
-  const bool along_rows = format_.rows == 1 && events == nullptr;
-  size_t done = 0;
+// A block at a time, with the kernels of casts.
+void BlockQuantizer::quantize_by_blocks(const Level& level, std::span<const float> x, std::span<float> values, int rows,
+                                        int cols, const RandomSite& site, CastEvents* events) const {
   std::vector<float> original;
   for_each_block({format_.rows, format_.cols}, rows, cols, [&](int row, int col, int height, int width) {
     const auto segment = [&](int r) { return size_t(row + r) * size_t(cols) + size_t(col); };
-    if (along_rows && done == segment(0)) {
-      const size_t rest = size_t(cols - col);
-      done += quantize_row_of_blocks(array, x.subspan(done, rest), values.subspan(done, rest), site, uint32_t(done));
-    }
-    if (along_rows && done > segment(0)) return;
-    done = segment(0) + size_t(width);
-
     uint32_t amax = 0;
     for (int r = 0; r < height; ++r)
       amax = std::max(amax, HALFULP_DISPATCH(largest_magnitude, x.data() + segment(r), size_t(width)));
-    const uint32_t code = fast_scale_code(array, amax);
-    const GridRange range = range_in_array(array, code);
+    const uint32_t code = fast_scale_code(level, amax);
+    const GridRange range = range_in_array(level, code);
     for (int r = 0; r < height; ++r) {
       const std::span<const float> in = x.subspan(segment(r), size_t(width));
       const std::span<float> out = values.subspan(segment(r), size_t(width));
       if (events != nullptr) original.assign(in.begin(), in.end());
-      quantize_segment(array, code, in, out, site, uint32_t(segment(r)));
-      if (events != nullptr) count_events(original, out, array.tensor_scale, range, *events);
+      quantize_segment(level, code, in, out, site, uint32_t(segment(r)));
+      if (events != nullptr) count_events(original, out, level.tensor_scale, range, *events);
     }
   });
+}
+
+float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values, int rows, int cols,
+                               const RandomSite& site, CastEvents* events, const Hadamard* transform,
+                               int threads) const {
+  assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
+  if (is_plain() && events == nullptr) {
+    const Level array = level(x, transform, threads);
+    if (const std::optional<BlockPlan> fast = plan(array, x.size(), site, transform)) {
+      run_blocks(
+          *fast, transform, x, size_t(rows), size_t(cols), {.values = values.data()},
+          [&](std::span<const float> block, size_t first, float* to, uint8_t*, uint8_t*) {
+            const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, block.data(), block.size());
+            quantize_segment(array, fast_scale_code(array, amax), block, {to, block.size()}, site, uint32_t(first));
+          },
+          threads);
+      return array.tensor_scale;
+    }
+  }
+  if (transform != nullptr) {
+    transform->apply(x, values);
+    return quantize(values, values, rows, cols, site, events);
+  }
+  if (!is_plain()) return quantize_slowly(x, values, rows, cols, site, events);
+  const Level array = level(x, nullptr, 1);
+  quantize_by_blocks(array, x, values, rows, cols, site, events);
   return array.tensor_scale;
+}
+
+// --- packed codes ---
+
+int BlockQuantizer::element_bits() const {
+  return std::max(format_.element.bits(), format_.second ? format_.second->element.bits() : 0);
+}
+
+size_t BlockQuantizer::packed_codes(int rows, int cols) const {
+  const size_t per_byte = element_bits() == 4 ? 2 : 1;
+  return size_t(rows) * ((size_t(cols) + per_byte - 1) / per_byte);
+}
+
+size_t BlockQuantizer::packed_scales(int rows, int cols) const {
+  return size_t(blocks_along(rows, format_.rows)) * size_t(blocks_along(cols, format_.cols));
+}
+
+void BlockQuantizer::check_packs() const {
+  if (element_bits() > 8 || format_.scale_bits() > 8)
+    throw std::invalid_argument(
+        fmt::format("packed codes of '{}': elements and scales of at most 8 bits, not {} and {}", format_.name,
+                    element_bits(), format_.scale_bits()));
+  if (format_.has_outer_blocks())
+    throw std::invalid_argument(fmt::format("packed codes of '{}': at most one tensor scale", format_.name));
+}
+
+// The codes of one block of one row, one a byte, and its scale's.
+void BlockQuantizer::encode_block(const Level& level, std::span<const float> x, size_t first, const RandomSite& site,
+                                  uint8_t* codes, uint8_t* scale) const {
+  const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
+  const Block block{x, int(x.size()), 0, 0, 1, int(x.size()), site, 0, first};
+  const Quantised quantised = quantize_with(level, block, fast_scale_code(level, amax));
+  *scale = uint8_t(quantised.scale);
+  std::ranges::transform(quantised.codes, codes, [](uint32_t code) { return uint8_t(code); });
+}
+
+float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_t> codes, std::span<uint8_t> scales,
+                                      int rows, int cols, const RandomSite& site, const Hadamard* transform,
+                                      int threads) const {
+  check_packs();
+  assert(x.size() == size_t(rows) * size_t(cols) && codes.size() == packed_codes(rows, cols) &&
+         scales.size() == packed_scales(rows, cols));
+  const bool packs_nibbles = element_bits() == 4;
+  if (is_plain()) {
+    const Level array = level(x, transform, threads);
+    if (const std::optional<BlockPlan> fast = plan(array, x.size(), site, transform)) {
+      run_blocks(
+          *fast, transform, x, size_t(rows), size_t(cols),
+          {.codes = codes.data(), .scales = scales.data(), .packs_nibbles = packs_nibbles},
+          [&](std::span<const float> block, size_t first, float*, uint8_t* to, uint8_t* scale) {
+            encode_block(array, block, first, site, to, scale);
+          },
+          threads);
+      return array.tensor_scale;
+    }
+  }
+  std::vector<float> transformed;
+  if (transform != nullptr) {
+    transformed.resize(x.size());
+    transform->apply(x, transformed);
+    x = transformed;
+  }
+  const BlockCodes all = quantize_reference(x, rows, cols, site);
+  std::ranges::transform(all.scales, scales.begin(), [](uint32_t scale) { return uint8_t(scale); });
+  const size_t row_bytes = packed_codes(1, cols);
+  std::ranges::fill(codes, uint8_t{0});
+  for (size_t i = 0; i < x.size(); ++i) {
+    const size_t row = i / size_t(cols), col = i % size_t(cols);
+    if (packs_nibbles)
+      codes[row * row_bytes + col / 2] |= uint8_t(all.codes[i] << 4 * (col % 2));
+    else
+      codes[i] = uint8_t(all.codes[i]);
+  }
+  return all.tensor_scale;
+}
+
+void BlockQuantizer::unpack(std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<float> values,
+                            int rows, int cols) const {
+  check_packs();
+  assert(codes.size() == packed_codes(rows, cols) && scales.size() == packed_scales(rows, cols) &&
+         values.size() == size_t(rows) * size_t(cols));
+  if (values.empty()) return;
+  const size_t block_rows = size_t(format_.rows == 0 ? rows : format_.rows);
+  const size_t block_cols = size_t(format_.cols == 0 ? cols : format_.cols);
+  if (!format_.second) {
+    std::vector<float> factors(scales.size());
+    std::ranges::transform(scales, factors.begin(), [&](uint8_t code) { return float(decode(format_.scale, code)); });
+    unpack_blocks(format_.element, element_bits() == 4, codes, factors, block_rows, block_cols, values, size_t(rows),
+                  size_t(cols));
+    return;
+  }
+  const size_t row_bytes = packed_codes(1, cols), row_blocks = packed_scales(1, cols);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t row = i / size_t(cols), col = i % size_t(cols);
+    const uint32_t scale = scales[row / block_rows * row_blocks + col / block_cols];
+    const uint32_t code = element_bits() == 4 ? codes[row * row_bytes + col / 2] >> 4 * (col % 2) & 0xfu : codes[i];
+    values[i] = float(element_value(format_, scale, code) * scale_value(format_, scale));
+  }
 }
 
 }  // namespace halfulp

@@ -9,10 +9,13 @@
 #include "formats/block_format.h"
 #include "formats/cast.h"
 #include "formats/format.h"
+#include "formats/hadamard.h"
 #include "formats/philox.h"
 #include "formats/rounding.h"
 
 namespace halfulp {
+
+struct BlockPlan;
 
 /// What happened to the numbers of a cast.
 struct CastEvents {
@@ -75,9 +78,27 @@ class BlockQuantizer {
   /// values[i] = element · block scale, exact in binary32 where their significands together have at most 24 bits and
   /// but for overflow, else rounded to nearest; without the tensor scale, which is returned (1 where the format has
   /// none). Several tensor scales are multiplied in instead, rounding once more. values may be x itself. The random
-  /// bits of an element are those of (site, row · cols + col).
+  /// bits of an element are those of (site, row · cols + col). A transform comes first where one is given; its size
+  /// divides cols. Bits do not depend on the number of threads, of which ordinary blocks along rows use as many as
+  /// asked for (0: all cores).
   float quantize(std::span<const float> x, std::span<float> values, int rows, int cols, const RandomSite& site = {},
-                 CastEvents* events = nullptr) const;
+                 CastEvents* events = nullptr, const Hadamard* transform = nullptr, int threads = 1) const;
+
+  /// The codes as memory holds them: elements of 4 bits two to a byte, the first one low, with every row starting with
+  /// a byte of its own, others one to a byte; scales one to a byte, row-major over the grid of blocks. Returns the
+  /// tensor scale. Throws std::invalid_argument where a code or a scale has more than 8 bits, or where there are
+  /// several tensor scales.
+  float quantize_packed(std::span<const float> x, std::span<uint8_t> codes, std::span<uint8_t> scales, int rows,
+                        int cols, const RandomSite& site = {}, const Hadamard* transform = nullptr,
+                        int threads = 1) const;
+
+  /// How many bytes those are.
+  size_t packed_codes(int rows, int cols) const;
+  size_t packed_scales(int rows, int cols) const;
+
+  /// values[i] = element · block scale of such codes, as quantize gives them.
+  void unpack(std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<float> values, int rows,
+              int cols) const;
 
   /// The same as codes, by exact arithmetic element for element: slow. The random bits of a scale are those of the
   /// stream Scales and the block's number.
@@ -91,15 +112,21 @@ class BlockQuantizer {
   struct Block;      // one block of an array
   struct Quantised;  // its scale and codes
   Level level(float amax, bool is_finite) const;
-  Level level(std::span<const float> x) const;
+  Level level(std::span<const float> x, const Hadamard* transform, int threads) const;
   std::vector<Level> levels(std::span<const float> x, int rows, int cols, const GivenScales& given) const;
   GridRange range_in_array(const Level& level, uint32_t scale_code) const;
   uint32_t fast_scale_code(const Level& level, uint32_t amax_bits) const;
   bool is_plain() const;
   bool fast_quotients() const;
   bool fast_scales() const;
-  size_t quantize_row_of_blocks(const Level& level, std::span<const float> x, std::span<float> values,
-                                const RandomSite& site, uint32_t first_index) const;
+  std::optional<BlockPlan> plan(const Level& level, size_t numbers, const RandomSite& site,
+                                const Hadamard* transform) const;
+  int element_bits() const;
+  void check_packs() const;
+  void encode_block(const Level& level, std::span<const float> x, size_t first, const RandomSite& site, uint8_t* codes,
+                    uint8_t* scale) const;
+  void quantize_by_blocks(const Level& level, std::span<const float> x, std::span<float> values, int rows, int cols,
+                          const RandomSite& site, CastEvents* events) const;
   void quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x, std::span<float> values,
                         const RandomSite& site, uint32_t first_index) const;
   float quantize_slowly(std::span<const float> x, std::span<float> values, int rows, int cols, const RandomSite& site,

@@ -4,6 +4,7 @@
 
 #include "formats/kernels.h"
 #include "formats/philox_vector.h"
+#include "formats/quotient.h"
 #include "formats/vector.h"
 
 namespace halfulp::HALFULP_ISA {
@@ -12,7 +13,7 @@ namespace {
 // Elements that are worked on at once where intermediate results have to be kept.
 constexpr size_t kChunk = 256;
 
-constexpr uint32_t kMinNormalBits = 0x00800000, kQuietNan = 0x7fc00000;
+constexpr uint32_t kQuietNan = 0x7fc00000;
 
 template <Rounding R>
 [[gnu::always_inline]] inline void convert(const Encoder& e, float x, uint32_t random, float& y) {
@@ -434,23 +435,6 @@ void decode_loop(const Decoder& decoder, const Code* codes, float* values, size_
   __builtin_memcpy(values + i, out, (count - i) * sizeof *values);
 }
 
-// binary64 to binary32, to odd: the exact value when it fits, otherwise the neighbour whose last bit is 1. Magnitudes
-// outside binary32's normal range go to its ends, which the casts that follow do not tell apart.
-[[gnu::always_inline]] inline float narrow_to_odd(double x) {
-  const uint64_t bits = __builtin_bit_cast(uint64_t, x);
-  const uint64_t magnitude = bits & 0x7fff'ffff'ffff'ffff;
-  const uint64_t lost = magnitude & 0x1fff'ffff;
-  constexpr uint64_t kRebias = uint64_t{1023 - 127} << 23;
-  constexpr uint64_t kSmallest = 0x0080'0001, kLargest = 0x7f7f'ffff;
-  uint64_t narrow = (magnitude >> 29 | uint64_t{lost != 0}) - kRebias;
-  narrow = detail::select(magnitude >> 29 < kRebias + kSmallest, kSmallest, narrow);
-  narrow = detail::select(magnitude >> 29 > kRebias + kLargest, kLargest, narrow);
-  narrow = detail::select(magnitude == 0, uint64_t{0}, narrow);
-  narrow = detail::select(magnitude == 0x7ff0'0000'0000'0000, uint64_t{0x7f80'0000}, narrow);
-  narrow = detail::select(magnitude > 0x7ff0'0000'0000'0000, uint64_t{0x7fc0'0000}, narrow);
-  return float_of(uint32_t(bits >> 63 << 31 | narrow));
-}
-
 [[gnu::always_inline]] inline uint32_t amax_bits(const float* x, size_t count) {
   uint32_t largest = 0;
   for (size_t i = 0; i < count; ++i) {
@@ -458,30 +442,6 @@ void decode_loop(const Decoder& decoder, const Code* codes, float* values, size_
     largest = detail::select(magnitude > largest, magnitude, largest);
   }
   return largest;
-}
-
-// The usual block sizes, known to the compiler.
-[[gnu::always_inline]] inline uint32_t block_amax_bits(const float* x, size_t count) {
-  switch (count) {
-    case 16: return amax_bits(x, 16);
-    case 32: return amax_bits(x, 32);
-    default: return amax_bits(x, count);
-  }
-}
-
-// y[i] = x[i] · numerator / denominators[i], rounded to odd. Not inlined: GCC makes vector code of it on its own only.
-[[gnu::noinline]] void divide(const float* x, double numerator, const double* denominators, float* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominators[i]);
-}
-
-// One block of the usual sizes without the overhead of a run of any length.
-template <Rounding R>
-void convert_block(const Encoder& e, RandomRun& random, uint32_t first, const float* x, float* y, size_t count) {
-  if constexpr (!is_stochastic(R)) {
-    if (count == 16) return convert_all<R>(e, x, y, 16);
-    if (count == 32) return convert_all<R>(e, x, y, 32);
-  }
-  loop<R>(e, random, first, x, y, count);
 }
 
 }  // namespace
@@ -510,62 +470,11 @@ void decode_codes(const Decoder& decoder, const uint32_t* codes, float* values, 
 uint32_t largest_magnitude(const float* x, size_t count) { return amax_bits(x, count); }
 
 void quotients(const float* x, double numerator, double denominator, float* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = narrow_to_odd(double(x[i]) * numerator / denominator);
+  for (size_t i = 0; i < count; ++i) y[i] = detail::narrow_to_odd(double(x[i]) * numerator / denominator);
 }
 
 void multiply(const float* x, float factor, float* y, size_t count) {
   for (size_t i = 0; i < count; ++i) y[i] = x[i] * factor;
-}
-
-size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
-  RandomRun random(job.cast.site, job.cast.encoder->random_bits);
-  return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
-    size_t start = 0;
-    for (size_t size; start < count; start += size) {
-      size = count - start < job.block ? count - start : job.block;
-      const uint32_t amax = block_amax_bits(x + start, size);
-      if (amax < kMinNormalBits || amax >= kInfinityBits) break;
-      const int exponent = int((amax + job.carry) >> 23) - 127 - job.e_max;
-      Encoder moved = *job.cast.encoder;
-      if (exponent < -127 || exponent > 127 || !detail::scale_grid(moved, exponent)) break;
-      convert_block<R>(moved, random, job.cast.first_index + uint32_t(start), x + start, y + start, size);
-    }
-    return start;
-  });
-}
-
-size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, size_t count) {
-  if (job.block > kChunk) return 0;
-  RandomRun random(job.cast.site, job.cast.encoder->random_bits);
-  return with_rounding(job.cast.rounding, [&]<Rounding R>() -> size_t {
-    double denominators[kChunk];
-    float scales[kChunk];
-    size_t start = 0;
-    for (bool ordinary = true; ordinary && start < count;) {
-      // the scales of as many blocks as a chunk holds
-      size_t size = 0;
-      while (ordinary && size + job.block <= kChunk && start + size < count) {
-        const size_t rest = count - start - size;
-        const size_t width = rest < job.block ? rest : job.block;
-        const uint32_t amax = block_amax_bits(x + start + size, width);
-        const float wanted = narrow_to_odd(double(float_of(amax)) * job.max_scale / job.denominator);
-        const float scale = float_of(detail::round_one<Rounding::TiesToEven>(*job.scale_encoder, bits_of(wanted), 0));
-        ordinary = amax < kInfinityBits && scale != 0;
-        if (!ordinary) break;
-        for (size_t i = 0; i < width; ++i) denominators[size + i] = double(scale) * job.denominator;
-        for (size_t i = 0; i < width; ++i) scales[size + i] = scale;
-        size += width;
-      }
-      // and their elements
-      const float* in = x + start;
-      float* out = y + start;
-      divide(in, job.numerator, denominators, out, size);
-      loop<R>(*job.cast.encoder, random, job.cast.first_index + uint32_t(start), out, out, size);
-      for (size_t i = 0; i < size; ++i) out[i] *= scales[i];
-      start += size;
-    }
-    return start;
-  });
 }
 
 }  // namespace halfulp::HALFULP_ISA

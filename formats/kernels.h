@@ -1,4 +1,4 @@
-// The inner loops of formats/cast.h and formats/block.h, one copy per instruction set. Internal to formats/.
+// The inner loops of formats/cast.h, one copy per instruction set. Internal to formats/.
 #pragma once
 
 #include <cstddef>
@@ -18,35 +18,19 @@ struct CastJob {
   uint32_t first_index;  // of the first element, for its random bits
 };
 
-/// A row of blocks of `block` numbers each, the last one perhaps shorter.
-struct BlockJob {
-  CastJob cast;
-  size_t block;
-  // Power-of-two scales: 2^(field(bits(amax) + carry) - e_max), where field is binary32's exponent.
-  uint32_t carry;
-  int e_max;
-  // Other scales: scale = round(amax · max_scale / denominator), element = round(x · numerator / (scale ·
-  // denominator)).
-  const Encoder* scale_encoder;
-  double max_scale, numerator, denominator;
-};
-
-#define HALFULP_DECLARE_KERNELS                                                                                      \
-  void round_values(const CastJob& job, const float* x, float* y, size_t count);                                     \
-  void encode_codes(const CastJob& job, const float* x, uint8_t* codes, size_t count);                               \
-  void encode_codes(const CastJob& job, const float* x, uint16_t* codes, size_t count);                              \
-  void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t count);                              \
-  void decode_codes(const Decoder& decoder, const uint8_t* codes, float* values, size_t count);                      \
-  void decode_codes(const Decoder& decoder, const uint16_t* codes, float* values, size_t count);                     \
-  void decode_codes(const Decoder& decoder, const uint32_t* codes, float* values, size_t count);                     \
-  /* binary32 bits of the largest magnitude; a NaN counts as larger than infinity */                                 \
-  uint32_t largest_magnitude(const float* x, size_t count);                                                          \
-  /* y = x · numerator / denominator, rounded to odd so that a later rounding sees on which side of it x lies */    \
-  void quotients(const float* x, double numerator, double denominator, float* y, size_t count);                      \
-  void multiply(const float* x, float factor, float* y, size_t count);                                               \
-  /* Quantise blocks from the front of a row while amax and scale are ordinary; return how many numbers are done. */ \
-  size_t quantize_power_of_two_blocks(const BlockJob& job, const float* x, float* y, size_t count);                  \
-  size_t quantize_scaled_blocks(const BlockJob& job, const float* x, float* y, size_t count);
+#define HALFULP_DECLARE_KERNELS                                                                                   \
+  void round_values(const CastJob& job, const float* x, float* y, size_t count);                                  \
+  void encode_codes(const CastJob& job, const float* x, uint8_t* codes, size_t count);                            \
+  void encode_codes(const CastJob& job, const float* x, uint16_t* codes, size_t count);                           \
+  void encode_codes(const CastJob& job, const float* x, uint32_t* codes, size_t count);                           \
+  void decode_codes(const Decoder& decoder, const uint8_t* codes, float* values, size_t count);                   \
+  void decode_codes(const Decoder& decoder, const uint16_t* codes, float* values, size_t count);                  \
+  void decode_codes(const Decoder& decoder, const uint32_t* codes, float* values, size_t count);                  \
+  /* binary32 bits of the largest magnitude; a NaN counts as larger than infinity */                              \
+  uint32_t largest_magnitude(const float* x, size_t count);                                                       \
+  /* y = x · numerator / denominator, rounded to odd so that a later rounding sees on which side of it x lies */ \
+  void quotients(const float* x, double numerator, double denominator, float* y, size_t count);                   \
+  void multiply(const float* x, float factor, float* y, size_t count);
 
 namespace portable {
 HALFULP_DECLARE_KERNELS

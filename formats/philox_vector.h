@@ -111,6 +111,12 @@ class RandomRun {
     return Fields{reinterpret_cast<const uint8_t*>(words_), width_}.from(offset);
   }
 
+  /// The same of all of `count` elements, at most 1000, that do not cross the last index.
+  Fields all_fields(uint32_t first, size_t count) {
+    if (first - window_ >= filled_ || filled_ - (first - window_) < count) fill(first, ~size_t{0} >> 8);
+    return fields(first, count);
+  }
+
   /// The random bits of element i of such a run.
   HALFULP_INLINE uint32_t value(Fields fields, size_t i) const {
     const uint8_t* field = fields.from(i).first;

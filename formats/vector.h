@@ -143,6 +143,17 @@ HALFULP_INLINE I32 limited_value(I32 x, I32 limit) {
 #endif
 }
 
+/// a · b + c, which rounds once: `a` or `b` is such that their product is exact, and not every set has fused steps.
+HALFULP_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
+#if defined(__AVX512F__)
+  return (F32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+  return (F32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+
 /// Whether a lane of either is NaN.
 HALFULP_INLINE bool any_nan(F32 a, F32 b) {
 #if defined(__AVX512F__)

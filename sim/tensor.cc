@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "formats/hadamard.h"
 #include "sim/elementary.h"
 
 namespace halfulp {
@@ -205,55 +206,6 @@ double mean_squared_error(const Tensor& prediction, std::span<const float> targe
   return loss;
 }
 
-namespace {
-
-// One stage of the fast transform on one run: sums and differences of numbers `half` apart.
-template <int kSize, int kHalf>
-[[gnu::always_inline]] inline void hadamard_stages(float (&run)[kSize]) {
-  if constexpr (kHalf < kSize) {
-    float next[kSize];
-    for (int i = 0; i < kSize; ++i) next[i] = run[i ^ kHalf] + ((i & kHalf) != 0 ? -run[i] : run[i]);
-    hadamard_stages<kSize, 2 * kHalf>(next);
-    for (int i = 0; i < kSize; ++i) run[i] = next[i];
-  }
-}
-
-// Runs of a size the compiler knows.
-template <int kSize>
-void hadamard_runs(std::span<float> x, float factor) {
-  for (size_t start = 0; start < x.size(); start += size_t(kSize)) {
-    float run[kSize];
-    for (int i = 0; i < kSize; ++i) run[i] = x[start + size_t(i)];
-    hadamard_stages<kSize, 1>(run);
-    for (int i = 0; i < kSize; ++i) x[start + size_t(i)] = run[i] * factor;
-  }
-}
-
-void hadamard_runs(std::span<float> x, int size, float factor) {
-  for (size_t start = 0; start < x.size(); start += size_t(size)) {
-    float* const run = x.data() + start;
-    for (int half = 1; half < size; half *= 2)
-      for (int group = 0; group < size; group += 2 * half)
-        for (int i = group; i < group + half; ++i) {
-          const float a = run[i], b = run[i + half];
-          run[i] = a + b;
-          run[i + half] = a - b;
-        }
-    for (int i = 0; i < size; ++i) run[i] *= factor;
-  }
-}
-
-}  // namespace
-
-void hadamard(std::span<float> x, int size) {
-  assert(size > 0 && x.size() % size_t(size) == 0);
-  // a power of four has an exact root; otherwise the factor is rounded once
-  const float factor = float(1.0 / std::sqrt(double(size)));
-  switch (size) {
-    case 16: return hadamard_runs<16>(x, factor);
-    case 32: return hadamard_runs<32>(x, factor);
-    default: return hadamard_runs(x, size, factor);
-  }
-}
+void hadamard(std::span<float> x, int size) { Hadamard(size).apply(x, x); }
 
 }  // namespace halfulp

@@ -1,0 +1,213 @@
+#include "formats/block_run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cassert>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "formats/cast.h"
+#include "formats/parts.h"
+
+namespace halfulp {
+namespace {
+
+constexpr int kBinary32Bias = 127;
+constexpr size_t kTile = 2048;    // numbers that pass through buffers at once
+constexpr size_t kPiece = 16384;  // numbers a kernel gets at once where there are no buffers
+constexpr size_t kOddWords = kPiece / kBlockStep / 64;
+constexpr uint32_t kIndexEnd = 1 << 21;  // above the indices that the additions count
+
+// The shifts of the element's exponents that leave binary32 room for the additions that round.
+struct ShiftRange {
+  int min, max;
+};
+ShiftRange shifts(const Encoder& e, Rounding rounding) {
+  const int highest = int(std::max(e.limit[0], e.limit[1]) >> 23);
+  const int lowest = is_stochastic(rounding) ? 35 : 2;  // what lies below a step takes part
+  return {lowest + e.mantissa_bits - e.min_field, 231 + e.mantissa_bits - highest};
+}
+
+size_t packed_bytes(const BlockTarget& target, size_t count) { return target.packs_nibbles ? (count + 1) / 2 : count; }
+
+// The shortest run of whole blocks and whole transforms.
+size_t whole_unit(const BlockPlan& plan, const Hadamard& transform) {
+  return std::lcm(plan.block, size_t(transform.size()));
+}
+
+// A piece of whole blocks of one row, its first number with index `first`.
+class Piece {
+ public:
+  Piece(const BlockPlan& plan, const Hadamard* transform, const OneBlock& one_block)
+      : plan_(plan), transform_(transform), one_block_(one_block) {}
+
+  // As many numbers as make whole blocks and transforms and fit the buffers at hand.
+  size_t largest_size(const BlockTarget& target) const {
+    const size_t unit = transform_ == nullptr ? plan_.block : whole_unit(plan_, *transform_);
+    return (transform_ != nullptr || target.packs_nibbles ? kTile : kPiece) / unit * unit;
+  }
+
+  void quantize(std::span<const float> x, size_t first, const BlockTarget& target) {
+    const float* in = transformed(x);
+    const size_t whole = x.size() / plan_.block, size = plan_.block;
+    uint64_t odd[kOddWords];
+    uint8_t* const codes = target.packs_nibbles ? codes_ : target.codes;
+    if (target.values != nullptr)
+      HALFULP_DISPATCH(quantize_blocks, plan_, uint32_t(first), in, target.values, whole, odd);
+    else
+      HALFULP_DISPATCH(encode_blocks, plan_, uint32_t(first), in, codes, target.scales, whole, odd);
+
+    const auto by_itself = [&](size_t block, size_t count) {
+      const size_t at = block * size;
+      if (target.values != nullptr)
+        one_block_({in + at, count}, first + at, target.values + at, nullptr, nullptr);
+      else
+        one_block_({in + at, count}, first + at, nullptr, codes + at, target.scales + block);
+    };
+    for (size_t word = 0; word * 64 < whole; ++word)
+      for (uint64_t rest = odd[word]; rest != 0; rest &= rest - 1)
+        by_itself(word * 64 + size_t(std::countr_zero(rest)), size);
+    if (x.size() % size != 0) by_itself(whole, x.size() % size);
+
+    if (!target.packs_nibbles) return;
+    codes_[x.size()] = 0;
+    HALFULP_DISPATCH(pack_nibbles, codes_, target.codes, (x.size() + 1) / 2 * 2);
+  }
+
+ private:
+  const float* transformed(std::span<const float> x) {
+    if (transform_ == nullptr) return x.data();
+    transform_->apply(x, std::span(tile_).first(x.size()));
+    return tile_;
+  }
+
+  const BlockPlan& plan_;
+  const Hadamard* transform_;
+  const OneBlock& one_block_;
+  alignas(64) float tile_[kTile];
+  alignas(64) uint8_t codes_[kTile + 1];
+};
+
+}  // namespace
+
+bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int block_cols, size_t numbers) {
+  // Random bits are numbered by 32 bits, and a run of them does not start again at 0.
+  const bool counts = !is_stochastic(rounding) || numbers <= size_t{1} << 32;
+  const size_t longest = is_stochastic(rounding) ? kLongestRandomBlock : kTile;
+  // SSE2 cannot round to whole numbers, which the mode C takes.
+  const bool rounds = rounding != Rounding::StochasticC || active_isa() != Isa::Portable;
+  return encoder != nullptr && encoder->mantissa_bits >= 1 && encoder->max_index[0] < kIndexEnd &&
+         encoder->max_index[1] < kIndexEnd && rounds && counts && block_rows == 1 && block_cols > 0 &&
+         size_t(block_cols) % kBlockStep == 0 && size_t(block_cols) <= longest;
+}
+
+bool kernels_know_quotients(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale,
+                            const Encoder& scale_encoder) {
+  const auto is_known = [](const Encoder& e, Rounding its_rounding) {
+    const ShiftRange range = shifts(e, its_rounding);
+    return e.mantissa_bits >= 1 && e.max_index[0] < kIndexEnd && range.min <= 0 && range.max >= 0;
+  };
+  // Wide elements would often lie near a boundary; products with scales are exact.
+  return is_known(encoder, rounding) && is_known(scale_encoder, Rounding::TiesToEven) && element.precision() <= 8 &&
+         element.precision() + scale.precision() <= std::numeric_limits<float>::digits &&
+         min_positive(element) * min_positive(scale) >= double(std::numeric_limits<float>::denorm_min()) &&
+         max_finite(element) * max_finite(scale) <= double(std::numeric_limits<float>::max());
+}
+
+PowerScales power_scales(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale,
+                         uint32_t carry, uint32_t zero_code) {
+  const ShiftRange range = shifts(encoder, rounding);
+  const int min_shift = std::max(range.min, scale.min_exponent());
+  const int max_shift = std::min(range.max, max_exponent(scale));
+  const int to_shift = -kBinary32Bias - max_exponent(element);
+  return {.carry = carry,
+          .min_field = std::max(min_shift - to_shift, 2),
+          .max_field = std::min(max_shift - to_shift, 254),
+          .grid_shift = to_shift,
+          .code_shift = to_shift + scale.bias,
+          .zero_code = uint8_t(zero_code)};
+}
+
+bool fits_pieces(const BlockPlan& plan, const Hadamard& transform) { return whole_unit(plan, transform) <= kTile; }
+
+void run_blocks(const BlockPlan& plan, const Hadamard* transform, std::span<const float> x, size_t rows, size_t cols,
+                const BlockTarget& target, const OneBlock& one_block, int threads) {
+  assert(x.size() == rows * cols && (transform == nullptr || cols % size_t(transform->size()) == 0));
+  // Rows of whole blocks are one row.
+  if (cols % plan.block == 0) {
+    cols *= rows;
+    rows = 1;
+  }
+  const size_t scales_per_row = (cols + plan.block - 1) / plan.block;
+  const size_t unit = transform == nullptr ? plan.block : whole_unit(plan, *transform);
+  const auto run_row = [&](size_t row, size_t first, size_t size) {
+    Piece piece(plan, transform, one_block);
+    const size_t step = piece.largest_size(target);
+    for (size_t col = first; col < first + size; col += step) {
+      const size_t at = row * cols + col, count = std::min(step, first + size - col);
+      BlockTarget part = target;
+      if (target.values != nullptr) part.values += at;
+      if (target.codes != nullptr) part.codes += row * packed_bytes(target, cols) + packed_bytes(target, col);
+      if (target.scales != nullptr) part.scales += row * scales_per_row + col / plan.block;
+      piece.quantize(x.subspan(at, count), at, part);
+    }
+  };
+  // One long row is cut at blocks, many rows between them.
+  if (rows == 1)
+    return in_parts(
+        cols, threads, [&](size_t first, size_t size) { run_row(0, first, size); }, unit);
+  in_parts(
+      x.size(), threads,
+      [&](size_t first, size_t size) {
+        for (size_t row = first / cols; row < (first + size) / cols; ++row) run_row(row, 0, cols);
+      },
+      cols);
+}
+
+uint32_t largest_magnitude_of(const Hadamard* transform, std::span<const float> x, int threads) {
+  const size_t unit = transform == nullptr ? 1 : size_t(transform->size());
+  assert(x.size() % unit == 0);
+  std::atomic<uint32_t> largest = 0;
+  const auto take = [&](const float* from, size_t count) {
+    const uint32_t found = HALFULP_DISPATCH(largest_magnitude, from, count);
+    uint32_t known = largest;
+    while (found > known && !largest.compare_exchange_weak(known, found)) continue;
+  };
+  in_parts(
+      x.size(), threads,
+      [&](size_t first, size_t size) {
+        if (transform == nullptr) return take(x.data() + first, size);
+        std::vector<float> tile(std::max(kTile, unit));
+        for (size_t at = first; at < first + size; at += tile.size()) {
+          const std::span<const float> part = x.subspan(at, std::min(tile.size(), first + size - at));
+          transform->apply(part, std::span(tile).first(part.size()));
+          take(tile.data(), part.size());
+        }
+      },
+      unit);
+  return largest;
+}
+
+void unpack_blocks(const Format& element, bool packs_nibbles, std::span<const uint8_t> codes,
+                   std::span<const float> scales, size_t block_rows, size_t block, std::span<float> values, size_t rows,
+                   size_t cols) {
+  const size_t scales_per_row = (cols + block - 1) / block, row_bytes = packs_nibbles ? (cols + 1) / 2 : cols;
+  alignas(64) uint8_t tile[kTile];
+  for (size_t row = 0; row < rows; ++row) {
+    float* const to = values.data() + row * cols;
+    for (size_t col = 0; col < cols; col += kTile) {
+      const size_t count = std::min(kTile, cols - col);
+      const uint8_t* from = codes.data() + row * row_bytes + (packs_nibbles ? col / 2 : col);
+      if (packs_nibbles) {
+        HALFULP_DISPATCH(unpack_nibbles, from, tile, (count + 1) / 2 * 2);
+        from = tile;
+      }
+      decode(element, std::span(from, count), std::span(to + col, count));
+    }
+    HALFULP_DISPATCH(multiply_blocks, to, scales.data() + row / block_rows * scales_per_row, block, cols);
+  }
+}
+
+}  // namespace halfulp
