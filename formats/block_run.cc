@@ -25,7 +25,7 @@ struct ShiftRange {
   int min, max;
 };
 ShiftRange shifts(const Encoder& e, Rounding rounding) {
-  const int highest = int(std::max(e.limit[0], e.limit[1]) >> 23);
+  const int highest = std::max(int(std::max(e.limit[0], e.limit[1]) >> 23), e.min_field);
   const int lowest = is_stochastic(rounding) ? 35 : 2;  // what lies below a step takes part
   return {lowest + e.mantissa_bits - e.min_field, 231 + e.mantissa_bits - highest};
 }

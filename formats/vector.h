@@ -376,11 +376,13 @@ struct Grid {
 };
 
 /// Whether one addition rounds to the grid: for codes whose lowest bit is one of the significand, and where neither
-/// the constant, which counts up to 2^22 numbers, nor half a step leaves binary32's normal range.
+/// the constant, which counts up to 2^22 numbers, nor half a step leaves binary32's normal range. Without an exponent
+/// the smallest normal lies above all numbers.
 HALFULP_INLINE bool rounds_by_addition(const Encoder& e) {
   const uint32_t limit = e.limit[0] > e.limit[1] ? e.limit[0] : e.limit[1];
+  const int highest = int(limit >> 23) > e.min_field ? int(limit >> 23) : e.min_field;
   return e.mantissa_bits >= 1 && e.mantissa_bits <= 20 && e.min_field - e.mantissa_bits >= 2 &&
-         int(limit >> 23) + 23 - e.mantissa_bits <= 254 && e.max_index[0] < (1u << 21) && e.max_index[1] < (1u << 21);
+         highest + 23 - e.mantissa_bits <= 254 && e.max_index[0] < (1u << 21) && e.max_index[1] < (1u << 21);
 }
 
 /// The grid of a format of `mantissa_bits` whose smallest normal has exponent field `lowest`, given in place.
