@@ -18,7 +18,9 @@ void decode_text(Profile profile, const Format& format, const std::vector<std::s
   for_each_word(codes, [&](const Word& word) {
     const uint32_t code = parse_code(word, format);
     const double value = decode(profile, format, code);
-    table.add({code_text(format, code), hexfloat(value), value, text(name(classify(format, code)))});
+    const bool is_exact = value == decode(format, code);  // else the profile reads another number
+    const Real spelled = is_exact ? decode_exactly(format, code) : Real::of(value);
+    table.add({code_text(format, code), hexfloat(spelled), value, text(name(classify(format, code)))});
   });
   table.finish();
 }

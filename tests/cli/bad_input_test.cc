@@ -84,7 +84,7 @@ TEST(BadInput, impossible_blocks) {
     return Strings{"quantize", "--block", "nvfp4", "--shape", shape, "in.npy", "out.npy"};
   };
   expect_turned_down({
-      {shaped("0x16"), {"block shape '0x16': two positive numbers, rows x columns"}},
+      {shaped("0x16"), {"block shape '0x16': rows x columns, each a positive number or 'all'"}},
       {shaped("16x0"), {"block shape '16x0'"}},
       {shaped("-1x16"), {"block shape '-1x16'"}},
       {shaped("99999999999x1"), {"block shape '99999999999x1'"}},

@@ -40,10 +40,9 @@ TEST(ExplainVerb, shows_that_references_disagree_about_465_in_e4m3fn) {
   expect_cells({"465", "--format", "e4m3fn"}, "decimal",
                {{"profile cpfloat", "480"}, {"profile cuda", "448"}, {"profile ml_dtypes", "nan"}});
   expect_cells({"465", "--format", "e4m3fn"}, "casts_to", {{"profile cpfloat", "e4m3finite"}, {"profile cuda", ""}});
-  expect_cells({"465", "--format", "e4m3fn"}, "evidence",
-               {{"profile cuda", "verified"},
-                {"profile torch_2_11", "read_in_source"},
-                {"profile torch_2_13", "specified"}});
+  expect_cells(
+      {"465", "--format", "e4m3fn"}, "evidence",
+      {{"profile cuda", "verified"}, {"profile torch_2_11", "read_in_source"}, {"profile torch_2_13", "specified"}});
 }
 
 TEST(ExplainVerb, shows_that_references_disagree_about_nan_in_e2m1) {

@@ -198,7 +198,7 @@ TEST(BlocksVerb, any_block_format_can_be_shown) {
 
 TEST(BlocksVerb, an_unknown_name_is_answered_with_the_nearest) {
   expect_unusable({"blocks", "mxfp5"}, {"no block format named 'mxfp5'; nearest: mxfp4", "known: mxfp8_e4m3"});
-  expect_unusable({"blocks", ""}, {"no block format named ''"});
+  expect_unusable({"blocks", ""}, {"NAME: an empty word"});
 }
 
 }  // namespace

@@ -109,7 +109,7 @@ TEST(QuantizeLayout, what_does_not_fit_says_why) {
   refuse({"--pack", "4bit"}, {"--pack: only with --codes"});
   refuse({"--scale-layout", "128x4"}, {"--scale-layout: only with --scales"});
   refuse({"--codes", codes, "--pack", "5bit"}, {"--pack: no packing named '5bit'"});
-  refuse({"--codes", codes, "--pack", "6bit"}, {"--pack 6bit: it takes codes of 6 bits; e2m1 has 4"});
+  refuse({"--codes", codes, "--pack", "6bit"}, {"--pack 6bit: it takes codes of 6 bits; these have 4"});
   refuse({"--codes", codes, "--pack", "16u4_align16b"}, {"16u4_align16b: rows of 3 codes; a multiple of 16"});
   refuse({"--scales", codes, "--scale-layout", "128x8"}, {"no scale layout named '128x8'"});
   EXPECT_EQ(scratch.file_count(), 1u);
