@@ -415,8 +415,10 @@ void BlockQuantizer::unpack(std::span<const uint8_t> codes, std::span<const uint
   assert(codes.size() == packed_codes(rows, cols) && scales.size() == packed_scales(rows, cols) &&
          values.size() == size_t(rows) * size_t(cols));
   if (values.empty()) return;
+  std::array<float, 256> numbers;
+  for (uint32_t code = 0; code < numbers.size(); ++code) numbers[code] = float(decode(format_.scale, code));
   std::vector<float> factors(scales.size());
-  std::ranges::transform(scales, factors.begin(), [&](uint8_t code) { return float(decode(format_.scale, code)); });
+  std::ranges::transform(scales, factors.begin(), [&](uint8_t code) { return numbers[code]; });
   unpack_blocks(format_.element, format_.element.bits() == 4, codes, factors,
                 size_t(format_.rows == 0 ? rows : format_.rows), size_t(format_.cols == 0 ? cols : format_.cols),
                 values, size_t(rows), size_t(cols));

@@ -606,6 +606,46 @@ template <Rounding R, bool kIsPlain, class Out>
   });
 }
 
+// ---- from codes ----
+
+// The numbers of kLanes packed codes.
+#if defined(__AVX512F__)
+HALFULP_INLINE F32 looked_up(const float* numbers, const uint8_t* packed) {
+  uint64_t codes;
+  __builtin_memcpy(&codes, packed, sizeof codes);
+  const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  const __m512i shifts = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+  const __m512i words = _mm512_permutexvar_epi32(halves, _mm512_castsi128_si512(_mm_cvtsi64_si128(int64_t(codes))));
+  return (F32)_mm512_permutexvar_ps(_mm512_srlv_epi32(words, shifts), _mm512_loadu_ps(numbers));
+}
+#elif defined(__AVX2__)
+HALFULP_INLINE F32 looked_up(const float* numbers, const uint8_t* packed) {
+  int32_t codes;
+  __builtin_memcpy(&codes, packed, sizeof codes);
+  const __m256i shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+  const __m256i code = _mm256_srlv_epi32(_mm256_set1_epi32(codes), shifts);
+  const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(numbers), code);
+  const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(numbers + 8), code);
+  return (F32)_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(code, 28)));
+}
+#else
+HALFULP_INLINE F32 looked_up(const float* numbers, const uint8_t* packed) {
+  return F32{numbers[packed[0] & 0xf], numbers[packed[0] >> 4], numbers[packed[1] & 0xf], numbers[packed[1] >> 4]};
+}
+#endif
+
+[[gnu::noinline]] void unpack_rows_of_blocks(const float* numbers, const uint8_t* packed, const float* scales,
+                                             size_t block, float* values, size_t count) {
+  for (size_t start = 0; start < count; start += block) {
+    const float scale = *scales++;
+    const size_t end = count - start < block ? count : start + block;
+    size_t i = start;
+    if (block % kLanes == 0)
+      for (; i + kLanes <= end; i += kLanes) store(values + i, looked_up(numbers, packed + i / 2) * spread(scale));
+    for (; i < end; ++i) values[i] = numbers[packed[i / 2] >> i % 2 * 4 & 0xf] * scale;
+  }
+}
+
 // ---- choosing ----
 
 template <Rounding R, bool kIsPlain, class Out>
@@ -666,11 +706,10 @@ void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count) {
   for (size_t i = 0; i < count / 2; ++i) packed[i] = uint8_t(codes[2 * i] | codes[2 * i + 1] << 4);
 }
 
-void unpack_nibbles(const uint8_t* packed, uint8_t* codes, size_t count) {
-  for (size_t i = 0; i < count / 2; ++i) {
-    codes[2 * i] = packed[i] & 0xf;
-    codes[2 * i + 1] = packed[i] >> 4;
-  }
+void unpack_nibble_blocks(const float* numbers, const uint8_t* packed, const float* scales, size_t block, float* values,
+                          size_t count) {
+  const FloatControl control(_MM_ROUND_NEAREST);
+  unpack_rows_of_blocks(numbers, packed, scales, block, values, count);
 }
 
 void multiply_blocks(float* values, const float* scales, size_t block, size_t count) {
