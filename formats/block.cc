@@ -194,6 +194,8 @@ BlockQuantizer::BlockQuantizer(const BlockFormat& format, Rounding rounding, int
       max_element_(max_finite(format.element)),
       max_scale_(max_finite(format.scale)) {
   assert(fits_binary32(format.element) && fits_binary32(format.scale));
+  if (format.scale.bits() > 8) return;
+  for (uint32_t code = 0; code < 256; ++code) scale_numbers_.push_back(float(decode(format.scale, code)));
 }
 
 BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x, const Hadamard* transform, int threads) const {
@@ -415,10 +417,8 @@ void BlockQuantizer::unpack(std::span<const uint8_t> codes, std::span<const uint
   assert(codes.size() == packed_codes(rows, cols) && scales.size() == packed_scales(rows, cols) &&
          values.size() == size_t(rows) * size_t(cols));
   if (values.empty()) return;
-  std::array<float, 256> numbers;
-  for (uint32_t code = 0; code < numbers.size(); ++code) numbers[code] = float(decode(format_.scale, code));
   std::vector<float> factors(scales.size());
-  std::ranges::transform(scales, factors.begin(), [&](uint8_t code) { return numbers[code]; });
+  std::ranges::transform(scales, factors.begin(), [&](uint8_t code) { return scale_numbers_[code]; });
   unpack_blocks(format_.element, format_.element.bits() == 4, codes, factors,
                 size_t(format_.rows == 0 ? rows : format_.rows), size_t(format_.cols == 0 ? cols : format_.cols),
                 values, size_t(rows), size_t(cols));

@@ -154,6 +154,7 @@ class BlockQuantizer {
   Caster scale_caster_;
   double max_element_;
   double max_scale_;
+  std::vector<float> scale_numbers_;  // of all codes, where a byte holds them
 };
 
 template <>
