@@ -146,6 +146,8 @@ BlockQuantizer::BlockQuantizer(const BlockFormat& format, Rounding rounding, int
       target_(format.scale_target()) {
   assert(fits_binary32(format.element) && fits_binary32(format.scale));
   if (format.second) second_caster_.emplace(format.second->element, caster_.projection());
+  if (format.scale.bits() > 8) return;
+  for (uint32_t code = 0; code < 256; ++code) scale_numbers_.push_back(float(decode(format.scale, code)));
 }
 
 BlockQuantizer::Level BlockQuantizer::level(float amax, bool is_finite) const {
@@ -715,7 +717,7 @@ void BlockQuantizer::unpack(std::span<const uint8_t> codes, std::span<const uint
   const size_t block_cols = size_t(format_.cols == 0 ? cols : format_.cols);
   if (!format_.second) {
     std::vector<float> factors(scales.size());
-    std::ranges::transform(scales, factors.begin(), [&](uint8_t code) { return float(decode(format_.scale, code)); });
+    std::ranges::transform(scales, factors.begin(), [&](uint8_t code) { return scale_numbers_[code]; });
     unpack_blocks(format_.element, element_bits() == 4, codes, factors, block_rows, block_cols, values, size_t(rows),
                   size_t(cols));
     return;

@@ -145,6 +145,7 @@ class BlockQuantizer {
   std::optional<Caster> second_caster_;
   double max_element_;
   double target_;
+  std::vector<float> scale_numbers_;  // of all codes, where a byte holds them
 };
 
 }  // namespace halfulp

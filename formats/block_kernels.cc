@@ -13,6 +13,13 @@ namespace {
 // Blocks whose scales are found together. What they have read is still in the first cache when its elements follow.
 constexpr size_t kBatch = 64;
 
+// One load: left to themselves compilers read a number again for each of its uses, and loads are what is scarce.
+HALFULP_INLINE I32 load_once(const float* from) {
+  I32 v = load<I32>(from);
+  asm("" : "+v"(v));
+  return v;
+}
+
 HALFULP_INLINE F32 spread(float x) { return float_of(splat(bits_of(x))); }
 
 HALFULP_INLINE bool differ(I32 a, I32 b) {
@@ -319,7 +326,7 @@ HALFULP_INLINE uint64_t find_grids(const BlockPlan& plan, size_t blocks, PowerBa
     const I32 code = (field >> 23) + splat(uint32_t(scales.code_shift));
     store_narrow(batch.code + i, select(is_zero, splat(scales.zero_code), code));
   }
-  return odd & (~uint64_t{0} >> (kBatch - blocks));
+  return odd & (~uint64_t{0} >> (64 - blocks));
 }
 
 template <Rounding R, bool kIsPlain>
@@ -341,7 +348,7 @@ class PowerElements {
   }
   template <class Out>
   HALFULP_INLINE I32 bits_of_numbers(const Block&, const float* from) const {
-    return load<I32>(from);
+    return load_once(from);
   }
   template <class Out>
   HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float*, Fields fields) const {
@@ -403,15 +410,18 @@ struct QuotientBatch {
   alignas(kVectorBytes) uint32_t amax[kBatch] = {};
   alignas(kVectorBytes) float scale[kBatch];
   alignas(kVectorBytes) float low[kBatch], high[kBatch];
-  alignas(kVectorBytes) uint32_t kept[kBatch];   // what a scale of zero leaves of a number's bits: none
-  alignas(kVectorBytes) uint32_t signs[kBatch];  // and of its sign
+  alignas(kVectorBytes) uint32_t limit[kBatch];  // larger magnitudes have the largest element as this one has
   uint8_t code[kBatch];
+};
+
+// A bit per block out of the ordinary, and one per block whose scale is zero.
+struct BlockKinds {
+  uint64_t odd = 0, zero = 0;
 };
 
 // The smallest and the largest factor that stay away from the ends of binary32's range, where products lose bits; how
 // far the ends of an interval are from its middle, which is more than all roundings on the way to a product together.
 constexpr float kMinFactor = 0x1p-100f, kMaxFactor = 0x1p120f, kSlack = 0x1p-20f;
-constexpr uint32_t kSlackUnits = 40;  // the last place is worth 2^-24 or more: no less than twice that and a quarter
 
 // The scales of a vector of blocks, exactly: their bits and their codes.
 struct Scales {
@@ -427,16 +437,19 @@ struct Scales {
   return {rounded_bits<Rounding::TiesToEven>(g, v), rounded_index<Rounding::TiesToEven>(g, v)};
 }
 
-// Returns a bit per block out of the ordinary.
-[[gnu::noinline]] uint64_t find_scales(const BlockPlan& plan, size_t blocks, QuotientBatch& batch) {
+// Needs FloatControl(TiesToEven).
+[[gnu::noinline]] BlockKinds find_scales_to_nearest(const BlockPlan& plan, size_t blocks, bool needs_codes,
+                                                    QuotientBatch& batch) {
   constexpr Rounding kNearest = Rounding::TiesToEven;
-  const FloatControl control(kNearest);
   const QuotientScales& scales = plan.quotients;
   const Grid g = grid<kNearest>(*scales.encoder);
   const I32 limit = splat(scales.encoder->limit[0]);
   const float of_amax = float(scales.scale_numerator / scales.scale_denominator);
   const float of_scale = float(scales.numerator / scales.denominator);
-  uint64_t odd = 0;
+  const float of_limit = float_of(plan.element->limit[0]) / of_scale * (1 + 4 * kSlack);
+  const uint64_t all = ~uint64_t{0} >> (64 - blocks);
+  if (!(of_scale >= kMinFactor && of_scale <= kMaxFactor)) return {.odd = all};
+  BlockKinds kinds;
   for (size_t b = 0; b < blocks; b += kLanes) {
     const I32 amax = load<I32>(batch.amax + b);
     const F32 wanted = float_of(amax) * of_amax;
@@ -448,18 +461,27 @@ struct Scales {
     if (differ(sum, steps.sum(low)) || of_amax < kMinFactor || of_amax > kMaxFactor) [[unlikely]]
       found = exact_scales(plan, batch.amax + b);
 
-    const F32 factor = of_scale / float_of(found.bits);
-    const I32 is_zero = found.bits == 0;
-    const I32 is_in_range = (factor >= kMinFactor) & (factor <= kMaxFactor) & splat(of_scale >= kMinFactor ? ~0u : 0);
-    odd |= bit_mask((amax >= splat(kInfinityBits)) | ~(is_in_range | is_zero)) << b;
+    const I32 is_zero = found.bits == 0, amax_is_odd = amax >= splat(kInfinityBits);
+    const I32 quotient = bits_of(of_scale / float_of(found.bits));
+    const F32 factor = float_of(quotient & ~is_zero);
+    const I32 is_odd = (quotient < splat(bits_of(kMinFactor))) | (quotient > splat(bits_of(kMaxFactor)));
+    kinds.odd |= bit_mask(amax_is_odd | (is_odd & ~is_zero)) << b;
+    kinds.zero |= bit_mask(is_zero) << b;
     store(batch.scale + b, found.bits);
-    store_narrow(batch.code + b, found.codes);
-    store(batch.low + b, bits_of(factor * (1 - kSlack)) & ~is_zero);
-    store(batch.high + b, bits_of(factor * (1 + kSlack)) & ~is_zero);
-    store(batch.kept + b, ~is_zero);
-    store(batch.signs + b, splat(kSignBit) & ~is_zero);
+    if (needs_codes) store_narrow(batch.code + b, found.codes);
+    store(batch.low + b, factor * (1 - kSlack));
+    store(batch.high + b, factor * (1 + kSlack));
+    store(batch.limit + b, float_of(found.bits) * of_limit);
   }
-  return odd & (~uint64_t{0} >> (kBatch - blocks));
+  return {kinds.odd & all, kinds.zero & all & ~kinds.odd};
+}
+
+template <Rounding R>
+HALFULP_INLINE BlockKinds find_scales(const BlockPlan& plan, size_t blocks, bool needs_codes, QuotientBatch& batch) {
+  if constexpr (addition(R).direction == _MM_ROUND_NEAREST)
+    return find_scales_to_nearest(plan, blocks, needs_codes, batch);
+  const FloatControl control(Rounding::TiesToEven);
+  return find_scales_to_nearest(plan, blocks, needs_codes, batch);
 }
 
 // x · numerator / denominator, rounded to odd.
@@ -477,8 +499,9 @@ template <Rounding R, bool kIsPlain>
 class QuotientElements {
  public:
   struct Block {
+    size_t number;
     F32 scale, low, high;
-    I32 kept, signs;
+    I32 limit;
   };
 
   HALFULP_INLINE QuotientElements(const BlockPlan& plan, const QuotientBatch& batch)
@@ -489,24 +512,24 @@ class QuotientElements {
         batch_(batch) {}
 
   HALFULP_INLINE Block block(size_t b) const {
-    return {spread(batch_.scale[b]), spread(batch_.low[b]), spread(batch_.high[b]), splat(batch_.kept[b]),
-            splat(batch_.signs[b])};
+    return {b, spread(batch_.scale[b]), spread(batch_.low[b]), spread(batch_.high[b]), splat(batch_.limit[b])};
   }
   template <class Out>
-  HALFULP_INLINE I32 bits_of_numbers(const Block& block, const float* from) const {
-    return is_shorter<Out>() ? load<I32>(from) : load<I32>(from) & block.kept;
+  HALFULP_INLINE I32 bits_of_numbers(const Block&, const float* from) const {
+    return load<I32>(from);
   }
   template <class Out>
   HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float* from, Fields fields) const {
     if constexpr (is_shorter<Out>()) {
-      // The shorter way of the most frequent case. The upper end is so many units further on, and the steps are those
-      // of the lower one: what is nearest beside a power of two does not depend on them either.
-      const I32 low = min(bits_of(float_of(x & splat(kMagnitudeBits)) * block.low), limit_);
+      // The shorter way of the most frequent case: the steps are those of the lower end, because what is nearest beside
+      // a power of two does not depend on them either.
+      const F32 magnitude = float_of(limited_magnitude(x, block.limit));
+      const I32 low = bits_of(magnitude * block.low);
       const F32 constant = float_of(max(low & splat(kInfinityBits), grid_.lowest)) * constant_factor(grid_);
-      const F32 sum = float_of(low) + constant, upper = float_of(low + splat(kSlackUnits)) + constant;
-      if (!differ(bits_of(sum), bits_of(upper))) [[likely]]
+      const F32 sum = multiply_add(magnitude, block.low, constant);
+      if (!differ(bits_of(sum), bits_of(multiply_add(magnitude, block.high, constant)))) [[likely]]
         return bits_of(sum - constant);
-      return exactly_rounded<Out>(block, x & block.kept, from, fields);
+      return exactly_rounded<Out>(block, x, from, fields);
     }
     const I32 low = product(x, block.low), high = upper_product(x, block.high);
     if constexpr (is_stochastic(R)) {
@@ -527,8 +550,7 @@ class QuotientElements {
     return exactly_rounded<Out>(block, x, from, fields);
   }
   HALFULP_INLINE I32 value(const Block& block, I32 x, I32 bits) const {
-    const I32 element = is_shorter<float>() ? or_masked(bits, x, block.signs) : results_.value(x, bits);
-    return bits_of(float_of(element) * block.scale);
+    return bits_of(float_of(results_.value(x, bits)) * block.scale);
   }
   HALFULP_INLINE const Results<kIsPlain>& results() const { return results_; }
 
@@ -552,7 +574,8 @@ class QuotientElements {
   template <class Out>
   HALFULP_INLINE I32 exactly_rounded(const Block& block, I32 x, const float* from, Fields fields) const {
     float quotients[kLanes];
-    divide(from, plan_.quotients.numerator, double(block.scale[0]) * plan_.quotients.denominator, quotients);
+    divide(from, plan_.quotients.numerator, double(batch_.scale[block.number]) * plan_.quotients.denominator,
+           quotients);
     return rounded_to<R, Out>(grid_, limited<R>(load<I32>(quotients), results_.limit(x, limit_)), fields);
   }
 
@@ -572,11 +595,55 @@ template <Rounding R, bool kIsPlain, class Out>
   for_each_batch<R>(plan, first_index, blocks, odd, [&](size_t first, size_t count, Fields fields) {
     const float* const in = x + first * size;
     find_maxima(in, size, count, batch.amax);
-    const uint64_t skipped = find_scales(plan, count, batch);
+    const BlockKinds kinds = find_scales<R>(plan, count, scales != nullptr, batch);
     if (scales != nullptr) __builtin_memcpy(scales + first, batch.code, count);
-    quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, fields, size, count, skipped);
-    return skipped;
+    Out* const to = out + first * size;
+    quantize_batch<kIsPlain>(elements, *plan.element, in, to, fields, size, count, kinds.odd);
+    // a scale of zero leaves no sign
+    for (uint64_t rest = kinds.zero; rest != 0; rest &= rest - 1)
+      __builtin_memset(to + size_t(__builtin_ctzll(rest)) * size, 0, size * sizeof *to);
+    return kinds.odd;
   });
+}
+
+// ---- from codes ----
+
+// The numbers of kLanes packed codes.
+#if defined(__AVX512F__)
+HALFULP_INLINE F32 looked_up(const float* numbers, const uint8_t* packed) {
+  uint64_t codes;
+  __builtin_memcpy(&codes, packed, sizeof codes);
+  const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  const __m512i shifts = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+  const __m512i words = _mm512_permutexvar_epi32(halves, _mm512_castsi128_si512(_mm_cvtsi64_si128(int64_t(codes))));
+  return (F32)_mm512_permutexvar_ps(_mm512_srlv_epi32(words, shifts), _mm512_loadu_ps(numbers));
+}
+#elif defined(__AVX2__)
+HALFULP_INLINE F32 looked_up(const float* numbers, const uint8_t* packed) {
+  int32_t codes;
+  __builtin_memcpy(&codes, packed, sizeof codes);
+  const __m256i shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+  const __m256i code = _mm256_srlv_epi32(_mm256_set1_epi32(codes), shifts);
+  const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(numbers), code);
+  const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(numbers + 8), code);
+  return (F32)_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(code, 28)));
+}
+#else
+HALFULP_INLINE F32 looked_up(const float* numbers, const uint8_t* packed) {
+  return F32{numbers[packed[0] & 0xf], numbers[packed[0] >> 4], numbers[packed[1] & 0xf], numbers[packed[1] >> 4]};
+}
+#endif
+
+[[gnu::noinline]] void unpack_rows_of_blocks(const float* numbers, const uint8_t* packed, const float* scales,
+                                             size_t block, float* values, size_t count) {
+  for (size_t start = 0; start < count; start += block) {
+    const float scale = *scales++;
+    const size_t end = count - start < block ? count : start + block;
+    size_t i = start;
+    if (block % kLanes == 0)
+      for (; i + kLanes <= end; i += kLanes) store(values + i, looked_up(numbers, packed + i / 2) * spread(scale));
+    for (; i < end; ++i) values[i] = numbers[packed[i / 2] >> i % 2 * 4 & 0xf] * scale;
+  }
 }
 
 // ---- choosing ----
@@ -639,11 +706,10 @@ void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count) {
   for (size_t i = 0; i < count / 2; ++i) packed[i] = uint8_t(codes[2 * i] | codes[2 * i + 1] << 4);
 }
 
-void unpack_nibbles(const uint8_t* packed, uint8_t* codes, size_t count) {
-  for (size_t i = 0; i < count / 2; ++i) {
-    codes[2 * i] = packed[i] & 0xf;
-    codes[2 * i + 1] = packed[i] >> 4;
-  }
+void unpack_nibble_blocks(const float* numbers, const uint8_t* packed, const float* scales, size_t block, float* values,
+                          size_t count) {
+  const FloatControl control(_MM_ROUND_NEAREST);
+  unpack_rows_of_blocks(numbers, packed, scales, block, values, count);
 }
 
 void multiply_blocks(float* values, const float* scales, size_t block, size_t count) {

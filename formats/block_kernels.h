@@ -54,7 +54,9 @@ struct BlockPlan {
                      size_t blocks, uint64_t* odd);                                                                 \
   /* Codes of 4 bits, two to a byte, the first one low; count is even. */                                           \
   void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count);                                           \
-  void unpack_nibbles(const uint8_t* packed, uint8_t* codes, size_t count);                                         \
+  /* values[i] = number of code i · scales[i / block], by the numbers of all 16 codes */                           \
+  void unpack_nibble_blocks(const float* numbers, const uint8_t* packed, const float* scales, size_t block,         \
+                            float* values, size_t count);                                                           \
   /* values[i] · scales[i / block] */                                                                              \
   void multiply_blocks(float* values, const float* scales, size_t block, size_t count);
 

@@ -194,19 +194,19 @@ void unpack_blocks(const Format& element, bool packs_nibbles, std::span<const ui
                    std::span<const float> scales, size_t block_rows, size_t block, std::span<float> values, size_t rows,
                    size_t cols) {
   const size_t scales_per_row = (cols + block - 1) / block, row_bytes = packs_nibbles ? (cols + 1) / 2 : cols;
-  alignas(64) uint8_t tile[kTile];
+  float numbers[16];
+  if (packs_nibbles)
+    for (uint32_t code = 0; code < 16; ++code) numbers[code] = float(decode(element, code));
   for (size_t row = 0; row < rows; ++row) {
-    float* const to = values.data() + row * cols;
-    for (size_t col = 0; col < cols; col += kTile) {
-      const size_t count = std::min(kTile, cols - col);
-      const uint8_t* from = codes.data() + row * row_bytes + (packs_nibbles ? col / 2 : col);
-      if (packs_nibbles) {
-        HALFULP_DISPATCH(unpack_nibbles, from, tile, (count + 1) / 2 * 2);
-        from = tile;
-      }
-      decode(element, std::span(from, count), std::span(to + col, count));
+    const std::span<const uint8_t> from = codes.subspan(row * row_bytes, row_bytes);
+    const std::span<float> to = values.subspan(row * cols, cols);
+    const float* const its_scales = scales.data() + row / block_rows * scales_per_row;
+    if (packs_nibbles) {
+      HALFULP_DISPATCH(unpack_nibble_blocks, numbers, from.data(), its_scales, block, to.data(), cols);
+      continue;
     }
-    HALFULP_DISPATCH(multiply_blocks, to, scales.data() + row / block_rows * scales_per_row, block, cols);
+    decode(element, from, to);
+    HALFULP_DISPATCH(multiply_blocks, to.data(), its_scales, block, cols);
   }
 }
 

@@ -143,7 +143,7 @@ HALFULP_INLINE I32 limited_value(I32 x, I32 limit) {
 #endif
 }
 
-/// a · b + c, which rounds once: `a` or `b` is such that their product is exact, and not every set has fused steps.
+/// a · b + c, rounded once where the product is exact or the instruction set has fused steps (SSE2 has none).
 HALFULP_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
 #if defined(__AVX512F__)
   return (F32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
