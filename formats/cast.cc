@@ -92,7 +92,8 @@ bool has_decoder(const Format& format) {
   const int step_field = format.min_quantum_exponent() + kBinary32Bias,
             min_field = format.min_exponent() + kBinary32Bias;
   const bool has_subnormals = format.subnormals || format.exponent_bits == 0;
-  return fits_binary32(format) && format.has_zero && has_subnormals && (step_field >= 1 || min_field == 1);
+  return format.family == Family::Float && fits_binary32(format) && format.has_zero && has_subnormals &&
+         (step_field >= 1 || min_field == 1);
 }
 
 Decoder make_decoder(const Format& format) {

@@ -48,9 +48,13 @@ bool rounds_up(const Projection& projection, const Place& x, bool code_is_even, 
   return false;
 }
 
+uint32_t largest(const Format& format, bool negative) {
+  return with_sign(format, negative, format.max_index(negative));
+}
+
 // Whether an overflow of ToInfinity stays at the largest number.
 bool stays_finite(const Format& format, Rounding rounding, bool negative) {
-  const bool largest_is_odd = format.max_index(negative) % 2 == 1;
+  const bool largest_is_odd = largest(format, negative) % 2 == 1;
   switch (rounding) {
     case Rounding::TowardZero: return true;
     case Rounding::TowardPositive: return negative;
@@ -65,10 +69,6 @@ bool saturates(const Policies& policies) { return policies.overflow != Overflow:
 
 bool is_integer(const Format& format) {
   return format.family == Family::Float && format.exponent_bits == 0 && format.encoding != Encoding::SignMagnitude;
-}
-
-uint32_t largest(const Format& format, bool negative) {
-  return with_sign(format, negative, format.max_index(negative));
 }
 
 uint32_t all_ones(const Format& format, bool negative) {

@@ -328,7 +328,8 @@ class FamilyOracle {
     if (chosen) return *chosen;
     const bool stays_finite =
         projection.rounding == Rounding::TowardZero ||
-        projection.rounding == (at.negative ? Rounding::TowardPositive : Rounding::TowardNegative);
+        projection.rounding == (at.negative ? Rounding::TowardPositive : Rounding::TowardNegative) ||
+        projection.rounding == (largest(at.negative) % 2 == 1 ? Rounding::ToOdd : Rounding::ToEven);
     const bool saturates = projection.policies.overflow == Overflow::Saturate || stays_finite;
     return saturates ? largest(at.negative) : beyond(at.negative);
   }

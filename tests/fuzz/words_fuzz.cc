@@ -24,8 +24,8 @@ void check_code(const std::string& text, const Format& format) {
 }
 
 void check_random_numbers(const std::string& text, int bits) {
-  const cli::RoundingArguments given{
-      .rounding = Rounding::StochasticA, .random_bits = bits, .seed = std::nullopt, .random = text};
+  cli::RoundingArguments given{
+      .given = Rounding::StochasticA, .random_bits = bits, .seed = std::nullopt, .random = text};
   given.check();
   for (const uint32_t random : given.random_numbers()) require(random >> (bits - 1) <= 1, "as many bits as asked for");
 }
