@@ -264,6 +264,21 @@ TEST(BlockWays, quotients_beside_midpoints_are_rounded_as_the_exact_ones) {
   }
 }
 
+// Products of such numbers with a reciprocal vanish; what they are rounded to need not.
+TEST(BlockWays, numbers_far_below_their_block_are_rounded_as_any_others) {
+  for (bool tensor_scale : {true, false})
+    for (const Mode& mode : modes()) {
+      const BlockQuantizer quantizer(format("e2m1", "ue4m3", 16, ScaleRule::Nearest, tensor_scale), mode.rounding,
+                                     mode.random_bits);
+      Data data{1, 64, {}};
+      for (int i = 0; i < 64; ++i) {
+        const float x = i % 16 == 0 ? 300 : i % 16 == 1 ? 0 : std::ldexp(1.0f, -149 + (i % 16 - 2) * 9);
+        data.x.push_back(i % 3 == 0 ? -x : x);
+      }
+      ASSERT_EQ(difference_of_ways(quantizer, data, nullptr, 1), "") << name(mode.rounding);
+    }
+}
+
 TEST(BlockWays, what_does_not_fit_a_byte_is_refused) {
   for (const auto& its : {format("binary16", "e8m0", 32, ScaleRule::Floor, false),
                           format("e2m1", "binary16", 32, ScaleRule::Nearest, false)}) {
