@@ -25,7 +25,8 @@ function(halfulp_add_kernels target file)
     target_link_libraries(${object} PRIVATE halfulp_flags)
     set_property(TARGET ${object} PROPERTY POSITION_INDEPENDENT_CODE ON)
     # g++ 12 takes what its own AVX-512 header leaves undefined on purpose for a use of uninitialised registers.
-    target_compile_options(${object} PRIVATE -O3 $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+    # Sums of lanes that hold a NaN are computed like all others, and wrap.
+    target_compile_options(${object} PRIVATE -O3 -fwrapv $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
       $<$<STREQUAL:${isa},portable>:-march=x86-64>
       $<$<STREQUAL:${isa},avx2>:-march=x86-64-v3>
       $<$<STREQUAL:${isa},avx512>:-march=x86-64-v4 -mprefer-vector-width=512>)
