@@ -133,7 +133,7 @@ using Work = std::function<void(benchmark::State&, size_t bytes)>;
 void add(const std::string& name, const Work& work, size_t bytes) {
   benchmark::RegisterBenchmark(fmt::format("{}/{}", name, size_text(bytes)).c_str(), work, bytes)
       ->UseManualTime()
-      ->Iterations(kRaceRounds);
+      ->Iterations(race_rounds(bytes));
 }
 
 void add_all() {

@@ -40,6 +40,12 @@ struct Arrays {
 
 std::span<const float> first(const float* x, size_t n) { return {x, n}; }
 
+/// Overflow is that of the peers: 8 bits saturate, 16 have an infinity.
+Caster to_nearest(std::string_view text) {
+  const Format format = parse_format(text);
+  return Caster(format, {.policies = {.overflow = format.bits() > 8 ? Overflow::ToInfinity : Overflow::Saturate}});
+}
+
 Caster saturating(std::string_view format, Rounding rounding = Rounding::TiesToEven, int random_bits = 0) {
   return Caster(parse_format(format), {rounding, random_bits, {.overflow = Overflow::Saturate}});
 }
@@ -47,7 +53,7 @@ Caster saturating(std::string_view format, Rounding rounding = Rounding::TiesToE
 bool has_avx2() { return __builtin_cpu_supports("avx2"); }
 
 void race_to_values(benchmark::State& state, std::string_view format, size_t bytes) {
-  const Caster caster = saturating(format);
+  const Caster caster = to_nearest(format);
   const Arrays a(bytes, caster.format());
   const CastJob job{caster.encoder(), Rounding::TiesToEven, {}, 0};
   Race race(a.count);
@@ -73,7 +79,7 @@ void race_in_place(benchmark::State& state, std::string_view format, size_t byte
 template <class Code>
 void race_to_codes(benchmark::State& state, std::string_view format, size_t bytes) {
   constexpr bool kBytes = std::is_same_v<Code, uint8_t>;
-  const Caster caster = saturating(format);
+  const Caster caster = to_nearest(format);
   const Arrays a(bytes, caster.format());
   const CastJob job{caster.encoder(), Rounding::TiesToEven, {}, 0};
   Code* const codes = a.output.as<Code>();
@@ -152,7 +158,7 @@ void add(const std::string& name, const Work& work) {
   for (const size_t bytes : kRaceBytes)
     benchmark::RegisterBenchmark(fmt::format("{}/{}", name, size_text(bytes)).c_str(), work, bytes)
         ->UseManualTime()
-        ->Iterations(kRaceRounds);
+        ->Iterations(race_rounds(bytes));
 }
 
 void add_all() {

@@ -86,7 +86,7 @@ void run_race(benchmark::State& state, Race& race) {
 }
 
 bool RaceTable::ReportContext(const Context&) {
-  fmt::print("best of {} interleaved rounds, {} kernels, one thread\n", kRaceRounds, name(active_isa()));
+  fmt::print("best of {} or more interleaved rounds, {} kernels, one thread\n", kRaceRounds, name(active_isa()));
   fmt::print("{:<44} {:>10} {:>12} {:>11}  {}\n", "work", "ns/element", "x best peer", "% of limit",
              "others' ns/element");
   return true;

@@ -20,7 +20,10 @@ namespace halfulp {
 
 /// Sizes that a cast is measured at, in bytes of binary32 numbers: level 1 cache, level 2, memory.
 inline constexpr size_t kRaceBytes[] = {size_t{16} << 10, size_t{1} << 20, size_t{256} << 20};
-inline constexpr int kRaceRounds = 25;
+
+/// How often contestants meet at least, and where that takes no time at all: a virtual machine has its pauses.
+inline constexpr int kRaceRounds = 25, kShortRaceRounds = 400;
+inline constexpr int race_rounds(size_t bytes) { return bytes <= size_t{1} << 20 ? kShortRaceRounds : kRaceRounds; }
 
 std::string size_text(size_t bytes);
 
@@ -65,7 +68,7 @@ class Race {
   std::vector<Contestant> contestants_;
 };
 
-/// Runs a race as a benchmark of kRaceRounds iterations. Its counters: `ns` per element of the one Ours, `of_peer` how
+/// Runs a race as a benchmark of race_rounds iterations. Its counters: `ns` per element of the one Ours, `of_peer` how
 /// many times faster that is than the best peer, `of_limit` its share of the limit's speed; its label tells the others.
 void run_race(benchmark::State& state, Race& race);
 

@@ -113,10 +113,6 @@ HALFULP_INLINE void find_whole_maxima(const float* x, size_t size, size_t blocks
 
 // ---- elements ----
 
-// Whether the constant that rounds is a multiple of the number's power of two, so that one fused step adds it.
-template <Rounding R>
-constexpr bool kFuses = addition(R).half == 0 && !addition(R).odd && !addition(R).jams && !is_stochastic(R);
-
 // Rounds numbers to the steps of a binade, which is that of one of them.
 template <Rounding R>
 class Steps {
@@ -139,34 +135,12 @@ class Steps {
   I32 above_, constant_;
 };
 
-// The constant that rounds, over the power of two of the numbers.
-HALFULP_INLINE F32 constant_factor(const Grid& g) {
-  return float_of(splat((uint32_t(127 + g.field_drop) << 23) + (1u << 22)));
-}
-
-// The same where one multiplication makes the constant.
-template <Rounding R>
-class FusedSteps {
- public:
-  HALFULP_INLINE FusedSteps(const Grid& g, I32 one)
-      : power_(float_of(max(one & splat(kInfinityBits), g.lowest))), factor_(constant_factor(g)) {}
-
-  HALFULP_INLINE I32 sum(I32 v) const { return bits_of(multiply_add(power_, factor_, float_of(v))); }
-  HALFULP_INLINE I32 bits(I32 sum) const {
-    const I32 bits = bits_of(multiply_add(power_, -factor_, float_of(sum)));
-    return addition(R).by_value ? bits & splat(kMagnitudeBits) : bits;
-  }
-
- private:
-  F32 power_, factor_;
-};
-
 template <Rounding R, class Out>
 struct ChosenSteps {
   using Type = Steps<R>;
 };
 template <Rounding R>
-requires(kFuses<R>) struct ChosenSteps<R, float> {
+requires(kFuses) struct ChosenSteps<R, float> {
   using Type = FusedSteps<R>;
 };
 
@@ -190,8 +164,7 @@ HALFULP_INLINE RandomGrid moved(const RandomGrid& g, I32 shift) {
 template <Rounding R, class Out>
 HALFULP_INLINE I32 rounded_to(const Grid& g, I32 v, Fields) {
   if constexpr (sizeof(Out) == 1) return rounded_index<R>(g, v);
-  const typename ChosenSteps<R, float>::Type steps(g, v);
-  return steps.bits(steps.sum(v));
+  return rounded_bits<R>(g, v);
 }
 template <Rounding R, class Out>
 HALFULP_INLINE I32 rounded_to(const RandomGrid& g, I32 v, Fields fields) {
@@ -343,7 +316,7 @@ class PowerElements {
 
   HALFULP_INLINE Block block(size_t b) const {
     Block block = {moved(grid_, splat(batch_.shift[b])), splat(batch_.limit[b])};
-    if constexpr (kFuses<R>) block.grid.lowest = splat(batch_.lowest[b]);
+    if constexpr (kFuses && !is_stochastic(R)) block.grid.lowest = splat(batch_.lowest[b]);
     return block;
   }
   template <class Out>
@@ -525,7 +498,7 @@ class QuotientElements {
       // a power of two does not depend on them either.
       const F32 magnitude = float_of(limited_magnitude(x, block.limit));
       const I32 low = bits_of(magnitude * block.low);
-      const F32 constant = float_of(max(low & splat(kInfinityBits), grid_.lowest)) * constant_factor(grid_);
+      const F32 constant = float_of(max(low & splat(kInfinityBits), grid_.lowest)) * constant_factor<R>(grid_);
       const F32 sum = multiply_add(magnitude, block.low, constant);
       if (!differ(bits_of(sum), bits_of(multiply_add(magnitude, block.high, constant)))) [[likely]]
         return bits_of(sum - constant);

@@ -102,7 +102,7 @@ Decoder make_decoder(const Format& format) {
   Decoder d = {};
   d.magnitude_bits = (uint32_t{1} << format.magnitude_bits()) - 1;
   d.first_normal = shares_subnormals ? 0 : uint32_t{1} << format.mantissa_bits;
-  d.step = float(std::ldexp(1.0, format.min_quantum_exponent()));
+  d.step = shares_subnormals ? 0 : float(std::ldexp(1.0, format.min_quantum_exponent()));
   d.field_drop = 23 - format.mantissa_bits;
   d.lowest_bits = uint32_t(min_field - 1) << 23;
   d.max_index = format.max_index();

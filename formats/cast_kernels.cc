@@ -313,7 +313,7 @@ class VectorCast {
   HALFULP_INLINE void cast_group(const float* from, Result* to, Fields fields) const {
     I32 x[kGroup];
     for (size_t i = 0; i < kGroup; ++i) x[i] = load<I32>(from + i * kLanes);
-    if (any_nan(float_of(x[0]), float_of(x[1])) || any_nan(float_of(x[2]), float_of(x[3]))) [[unlikely]] {
+    if (any_nan(float_of(x[0]), float_of(x[1]), float_of(x[2]), float_of(x[3]))) [[unlikely]] {
       for (size_t i = 0; i < kGroup; ++i) cast(from + i * kLanes, to + i * kLanes, fields.from(i * kLanes));
       return;
     }
@@ -423,7 +423,7 @@ HALFULP_INLINE I32 decoded(const Decoder& d, I32 code) {
 }
 
 template <class Code>
-void decode_loop(const Decoder& decoder, const Code* codes, float* values, size_t count) {
+[[gnu::noinline]] void decode_all(const Decoder& decoder, const Code* codes, float* values, size_t count) {
   const Decoder d = decoder;
   size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) store(values + i, decoded(d, load_extended(codes + i)));
@@ -433,6 +433,12 @@ void decode_loop(const Decoder& decoder, const Code* codes, float* values, size_
   __builtin_memcpy(in, codes + i, (count - i) * sizeof *codes);
   store(out, decoded(d, load_extended(in)));
   __builtin_memcpy(values + i, out, (count - i) * sizeof *values);
+}
+
+template <class Code>
+void decode_loop(const Decoder& decoder, const Code* codes, float* values, size_t count) {
+  const FloatControl control(_MM_ROUND_NEAREST);
+  decode_all(decoder, codes, values, count);
 }
 
 [[gnu::always_inline]] inline uint32_t amax_bits(const float* x, size_t count) {

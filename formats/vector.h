@@ -154,14 +154,17 @@ HALFULP_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
 #endif
 }
 
-/// Whether a lane of either is NaN.
-HALFULP_INLINE bool any_nan(F32 a, F32 b) {
+/// Whether a lane of any is NaN.
+HALFULP_INLINE bool any_nan(F32 a, F32 b, F32 c, F32 d) {
 #if defined(__AVX512F__)
-  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q) != 0;
+  return !_kortestz_mask16_u8(_mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q),
+                              _mm512_cmp_ps_mask((__m512)c, (__m512)d, _CMP_UNORD_Q));
 #elif defined(__AVX2__)
-  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q)) != 0;
+  const __m256 ab = _mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q);
+  return _mm256_movemask_ps(_mm256_or_ps(ab, _mm256_cmp_ps((__m256)c, (__m256)d, _CMP_UNORD_Q))) != 0;
 #else
-  return _mm_movemask_ps(_mm_cmpunord_ps((__m128)a, (__m128)b)) != 0;
+  const __m128 ab = _mm_cmpunord_ps((__m128)a, (__m128)b);
+  return _mm_movemask_ps(_mm_or_ps(ab, _mm_cmpunord_ps((__m128)c, (__m128)d))) != 0;
 #endif
 }
 
@@ -416,13 +419,62 @@ HALFULP_INLINE I32 add_constant(const Grid& g, I32 v, I32 above, I32 constant) {
   if constexpr (how.half < 0) first = first - float_of(above + g.half_step);
   const F32 sum = first + float_of(constant);
   if constexpr (!how.jams) return bits_of(sum);
-  const I32 inexact = bits_of(sum - float_of(constant)) != v;
-  return or_masked(bits_of(sum), inexact, splat(1));
+  return select(bits_of(sum - float_of(constant)) != v, bits_of(sum) | 1, bits_of(sum));
 }
+
+#if defined(__AVX2__)
+inline constexpr bool kFuses = true;
+#else
+inline constexpr bool kFuses = false;
+#endif
+
+/// The constant that rounds, over the power of two of the numbers.
+template <Rounding R>
+HALFULP_INLINE F32 constant_factor(const Grid& g) {
+  return float_of(splat((uint32_t(127 + g.field_drop) << 23) + (1u << 22) + addition(R).odd));
+}
+
+/// The same additions where fused steps multiply the constants out of a power of two, which spares moving them to the
+/// binade; for magnitudes whose bits are wanted and not their index. Numbers are rounded to the steps of one's binade.
+template <Rounding R>
+class FusedSteps {
+ public:
+  /// `one` is limited<R>.
+  HALFULP_INLINE FusedSteps(const Grid& g, I32 one)
+      : power_(float_of(max(one & splat(kInfinityBits), g.lowest))),
+        constant_(constant_factor<R>(g)),
+        half_step_(float_of(splat(uint32_t(103 + g.field_drop) << 23))) {}
+
+  /// Bits of v + constant, as add_constant gives them.
+  HALFULP_INLINE I32 sum(I32 v) const {
+    constexpr Addition how = addition(R);
+    F32 first = float_of(v);
+    if constexpr (how.half > 0) first = multiply_add(power_, half_step_, first);
+    if constexpr (how.half < 0) first = multiply_add(power_, -half_step_, first);
+    const F32 sum = multiply_add(power_, constant_, first);
+    if constexpr (!how.jams) return bits_of(sum);
+    return select(difference(sum) != v, bits_of(sum) | 1, bits_of(sum));
+  }
+  /// The bits of the magnitude that a sum stands for.
+  HALFULP_INLINE I32 bits(I32 sum) const {
+    const I32 bits = difference(float_of(sum));
+    return addition(R).by_value ? bits & splat(kMagnitudeBits) : bits;
+  }
+
+ private:
+  HALFULP_INLINE I32 difference(F32 sum) const { return bits_of(multiply_add(power_, -constant_, sum)); }
+
+  F32 power_;                 // of v's binade
+  F32 constant_, half_step_;  // over that power
+};
 
 /// binary32 bits of the magnitude of limited<R>(x, limit) rounded to the grid. Needs FloatControl(R).
 template <Rounding R>
 HALFULP_INLINE I32 rounded_bits(const Grid& g, I32 v) {
+  if constexpr (kFuses) {
+    const FusedSteps<R> steps(g, v);
+    return steps.bits(steps.sum(v));
+  }
   const I32 above = binade(g, v), constant = above + g.constant;
   const I32 bits = bits_of(float_of(add_constant<R>(g, v, above, constant)) - float_of(constant));
   return addition(R).by_value ? bits & splat(kMagnitudeBits) : bits;

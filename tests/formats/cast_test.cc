@@ -317,6 +317,9 @@ TEST(Caster, casts_arrays_of_any_length_and_alignment_and_nothing_beyond_them) {
   }
 }
 
+constexpr uint32_t kFlushToZero = 0x8000, kSubnormalsAreZero = 0x0040, kMasks = 0x1f80;
+constexpr uint32_t kUnmaskedAll = 0, kDown = 0x2000, kUp = 0x4000, kTowardZero = 0x6000;
+
 /// Sets the control register of vector arithmetic for as long as it lives.
 class ControlRegister {
  public:
@@ -334,8 +337,6 @@ TEST(Caster, does_not_depend_on_the_callers_control_register_and_leaves_it_alone
   for (const char* text : {"e4m3fn", "binary16"})
     for (const double x : edge_doubles(Oracle(parse_format(text)))) inputs.push_back(float(x));
   for (const float x : random_floats(200, 9)) inputs.push_back(x);
-  constexpr uint32_t kFlushToZero = 0x8000, kSubnormalsAreZero = 0x0040, kMasks = 0x1f80;
-  constexpr uint32_t kUnmaskedAll = 0, kDown = 0x2000, kUp = 0x4000, kTowardZero = 0x6000;
   for (const Caster& caster : casters_of_every_way()) {
     const Wanted want(caster, inputs, 0);
     for (const Kernels& kernels : available_kernels())
@@ -481,6 +482,27 @@ TEST(Caster, refuses_stochastic_rounding_without_a_number_of_random_bits) {
   for (const int bits : {-1, 0, 33, std::numeric_limits<int>::max()}) {
     EXPECT_THROW(Caster(format, {Rounding::StochasticA, bits, {}}), std::invalid_argument) << bits;
     EXPECT_NO_THROW(Caster(format, {Rounding::ToOdd, bits, {}})) << bits;
+  }
+}
+
+TEST(Caster, decodes_whatever_the_callers_control_register_and_leaves_it_alone) {
+  for (const char* text : {"e4m3fn", "bfloat16", "e5m2", "int8"}) {
+    const Format format = parse_format(text);
+    std::vector<uint16_t> codes(size_t{1} << format.bits());
+    std::iota(codes.begin(), codes.end(), uint16_t{0});
+    std::vector<float> want(codes.size());
+    decode(format, std::span<const uint16_t>(codes), std::span(want));
+    for (const uint32_t control : {kMasks | kFlushToZero | kSubnormalsAreZero, kMasks | kDown, kUnmaskedAll}) {
+      std::vector<float> values(codes.size());
+      uint32_t after;
+      {
+        const ControlRegister callers(control);
+        decode(format, std::span<const uint16_t>(codes), std::span(values));
+        after = _mm_getcsr();
+      }
+      EXPECT_EQ(after, control) << text;
+      EXPECT_TRUE(same_bits(values, want)) << text << " under " << control;
+    }
   }
 }
 
