@@ -14,6 +14,7 @@
 #include "formats/block_variant.h"
 #include "formats/codec.h"
 #include "formats/exact.h"
+#include "formats/float_control.h"
 #include "formats/kernels.h"
 
 namespace halfulp {
@@ -439,6 +440,7 @@ std::vector<BlockQuantizer::Level> BlockQuantizer::levels(std::span<const float>
 
 BlockCodes BlockQuantizer::quantize_reference(std::span<const float> x, int rows, int cols, const RandomSite& site,
                                               const GivenScales& given) const {
+  const FloatControl control;
   assert(x.size() == size_t(rows) * size_t(cols));
   RandomSite scales_site = site;
   scales_site.stream = Stream::Scales;
@@ -609,6 +611,7 @@ void BlockQuantizer::quantize_by_blocks(const Level& level, std::span<const floa
 float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values, int rows, int cols,
                                const RandomSite& site, CastEvents* events, const Hadamard* transform,
                                int threads) const {
+  const FloatControl control;
   assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
   if (is_plain() && events == nullptr) {
     const Level array = level(x, transform, threads);
@@ -670,6 +673,7 @@ void BlockQuantizer::encode_block(const Level& level, std::span<const float> x, 
 float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_t> codes, std::span<uint8_t> scales,
                                       int rows, int cols, const RandomSite& site, const Hadamard* transform,
                                       int threads) const {
+  const FloatControl control;
   check_packs();
   assert(x.size() == size_t(rows) * size_t(cols) && codes.size() == packed_codes(rows, cols) &&
          scales.size() == packed_scales(rows, cols));
@@ -709,6 +713,7 @@ float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_
 
 void BlockQuantizer::unpack(std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<float> values,
                             int rows, int cols) const {
+  const FloatControl control;
   check_packs();
   assert(codes.size() == packed_codes(rows, cols) && scales.size() == packed_scales(rows, cols) &&
          values.size() == size_t(rows) * size_t(cols));

@@ -68,7 +68,8 @@ double scale_value(const BlockFormat& format, uint32_t scale_code);
 /// The values of a block's element codes, without any scale: of those of the second grid where the scale says so.
 double element_value(const BlockFormat& format, uint32_t scale_code, uint32_t code);
 
-/// A quantiser to one block format, prepared once.
+/// A quantiser to one block format, prepared once. What it gives does not depend on the caller's control register of
+/// vector arithmetic (rounding direction, flushing of subnormal numbers, traps), which it leaves as it is.
 class BlockQuantizer {
  public:
   /// Element rounding; random_bits as in Projection. Elements beyond the grid saturate.

@@ -410,7 +410,7 @@ struct Scales {
   return {rounded_bits<Rounding::TiesToEven>(g, v), rounded_index<Rounding::TiesToEven>(g, v)};
 }
 
-// Needs FloatControl(TiesToEven).
+// Rounds to nearest.
 [[gnu::noinline]] BlockKinds find_scales_to_nearest(const BlockPlan& plan, size_t blocks, bool needs_codes,
                                                     QuotientBatch& batch) {
   constexpr Rounding kNearest = Rounding::TiesToEven;
@@ -453,13 +453,13 @@ template <Rounding R>
 HALFULP_INLINE BlockKinds find_scales(const BlockPlan& plan, size_t blocks, bool needs_codes, QuotientBatch& batch) {
   if constexpr (addition(R).direction == _MM_ROUND_NEAREST)
     return find_scales_to_nearest(plan, blocks, needs_codes, batch);
-  const FloatControl control(Rounding::TiesToEven);
+  const FloatControl control;
   return find_scales_to_nearest(plan, blocks, needs_codes, batch);
 }
 
 // x · numerator / denominator, rounded to odd.
 [[gnu::noinline]] void divide(const float* x, double numerator, double denominator, float* quotients) {
-  const FloatControl control(_MM_ROUND_NEAREST);
+  const FloatControl control;
   for (size_t i = 0; i < kLanes; ++i) quotients[i] = detail::narrow_to_odd(double(x[i]) * numerator / denominator);
 }
 
@@ -624,7 +624,7 @@ HALFULP_INLINE F32 looked_up(const float* numbers, const uint8_t* packed) {
 template <Rounding R, bool kIsPlain, class Out>
 void choose_scales(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out, uint8_t* scales,
                    size_t blocks, uint64_t* odd) {
-  const FloatControl control(R);
+  const FloatControl control(addition(R).direction);
   if (plan.quotients.encoder != nullptr)
     return quotient_blocks<R, kIsPlain>(plan, first_index, x, out, scales, blocks, odd);
   return power_blocks<R, kIsPlain>(plan, first_index, x, out, scales, blocks, odd);
@@ -681,7 +681,7 @@ void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count) {
 
 void unpack_nibble_blocks(const float* numbers, const uint8_t* packed, const float* scales, size_t block, float* values,
                           size_t count) {
-  const FloatControl control(_MM_ROUND_NEAREST);
+  const FloatControl control;
   unpack_rows_of_blocks(numbers, packed, scales, block, values, count);
 }
 

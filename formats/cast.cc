@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "formats/codec.h"
+#include "formats/float_control.h"
 #include "formats/kernels.h"
 #include "formats/parts.h"
 
@@ -152,6 +153,7 @@ void Caster::encode(std::span<const float> x, std::span<Code> codes, const Rando
       HALFULP_DISPATCH(encode_codes, job, x.data() + first, codes.data() + first, size);
       return;
     }
+    const FloatControl control;
     const bool draws = is_stochastic(projection_.rounding);
     for (size_t i = first; i < first + size; ++i)
       codes[i] = Code(
@@ -173,6 +175,7 @@ void decode(const Format& format, std::span<const Code> codes, std::span<float> 
       HALFULP_DISPATCH(decode_codes, decoder, codes.data() + first, values.data() + first, size);
       return;
     }
+    const FloatControl control;
     for (size_t i = first; i < first + size; ++i) values[i] = float(decode(format, uint32_t(codes[i])));
   });
 }

@@ -380,7 +380,7 @@ void choose_care(const Encoder& e, const float* x, Result* y, size_t count, Fiel
 // The best way there is for this cast.
 template <Rounding R, class Result>
 void choose_way(const Encoder& e, const float* x, Result* y, size_t count, Fields fields) {
-  const FloatControl control(R);
+  const FloatControl control(addition(R).direction);
   if constexpr (std::is_same_v<Result, uint16_t>) {
     if (ByUpperHalf<R>::reaches(e)) return choose_care<ByUpperHalf<R>>(e, x, y, count, fields);
 #if defined(__F16C__)
@@ -437,7 +437,7 @@ template <class Code>
 
 template <class Code>
 void decode_loop(const Decoder& decoder, const Code* codes, float* values, size_t count) {
-  const FloatControl control(_MM_ROUND_NEAREST);
+  const FloatControl control;
   decode_all(decoder, codes, values, count);
 }
 

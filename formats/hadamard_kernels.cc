@@ -144,7 +144,7 @@ void transform_runs(const HadamardJob& job, const float* x, float* y, size_t cou
 }  // namespace
 
 void hadamard_runs(const HadamardJob& job, const float* x, float* y, size_t count) {
-  const FloatControl control(_MM_ROUND_NEAREST);
+  const FloatControl control;
   switch (job.size) {
     case 1: return transform_runs<1>(job, x, y, count);
     case 2: return transform_runs<2>(job, x, y, count);

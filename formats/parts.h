@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <stdexcept>
 
+#include "formats/float_control.h"
+
 namespace halfulp {
 
 /// Calls work(first, size) for parts of 0 … count - 1, on so many threads (0: all cores). All parts but the last are
@@ -22,6 +24,7 @@ void in_parts(size_t count, int threads, const Work& work, size_t unit = 1) {
   const size_t size = (count / unit + parts) / parts * unit;
 #pragma omp parallel for num_threads(int(parts)) schedule(static)
   for (size_t part = 0; part < parts; ++part) {
+    const FloatControl control;  // threads have registers of their own
     const size_t first = std::min(part * size, count);
     work(first, std::min(size, count - first));
   }

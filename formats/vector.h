@@ -7,7 +7,7 @@
 // A binary32 number is rounded to a format by one addition: beside a constant whose last bit is worth the format's step
 // the processor itself rounds to a multiple of that step, so that the sum's bits count steps and subtracting the
 // constant again leaves the rounded number. That needs the right rounding direction and exact subnormal numbers in
-// the control register: FloatControl sets both, whatever the caller had, and puts the caller's back.
+// the control register: FloatControl (formats/float_control.h) sets both, whatever the caller had.
 #pragma once
 
 #include <immintrin.h>
@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "formats/encoder.h"
+#include "formats/float_control.h"
 #include "formats/rounding.h"
 
 #ifdef __FAST_MATH__
@@ -354,22 +355,6 @@ HALFULP_INLINE constexpr Addition addition(Rounding rounding) {
   return {kZero, false, 0, false, false};
 }
 
-/// The control register as a rounding needs it, from construction to destruction; the caller's flags come back too.
-/// Whoever uses it does the arithmetic in a function that is not inlined: to a compiler the register is not there.
-class FloatControl {
- public:
-  HALFULP_INLINE explicit FloatControl(uint32_t direction) : callers_(_mm_getcsr()) { set(_MM_MASK_MASK | direction); }
-  HALFULP_INLINE explicit FloatControl(Rounding rounding) : FloatControl(addition(rounding).direction) {}
-  HALFULP_INLINE ~FloatControl() { set(callers_); }
-  FloatControl(const FloatControl&) = delete;
-  FloatControl& operator=(const FloatControl&) = delete;
-
- private:
-  HALFULP_INLINE static void set(uint32_t control) { asm volatile("ldmxcsr %0" : : "m"(control) : "memory"); }
-
-  uint32_t callers_;
-};
-
 /// A format's numbers as the additions see them. Lanes may belong to different grids.
 struct Grid {
   I32 lowest;      // exponent field of the smallest normal, in place; lower bits are 0
@@ -409,8 +394,8 @@ HALFULP_INLINE I32 limited(I32 x, I32 limit) {
 /// Exponent field of v above the lowest one, in place.
 HALFULP_INLINE I32 binade(const Grid& g, I32 v) { return subtract_fields(v & splat(kInfinityBits), g.lowest); }
 
-/// Bits of v + constant, in the direction of FloatControl(R): so many steps above the constant's bits as |v|, or v if
-/// it has its sign, is steps. The constant may be any multiple of the step that is in its binade.
+/// Bits of v + constant, in the direction of addition(R): so many steps above the constant's bits as |v|, or v if it
+/// has its sign, is steps. The constant may be any multiple of the step that is in its binade.
 template <Rounding R>
 HALFULP_INLINE I32 add_constant(const Grid& g, I32 v, I32 above, I32 constant) {
   constexpr Addition how = addition(R);
@@ -468,7 +453,7 @@ class FusedSteps {
   F32 constant_, half_step_;  // over that power
 };
 
-/// binary32 bits of the magnitude of limited<R>(x, limit) rounded to the grid. Needs FloatControl(R).
+/// binary32 bits of the magnitude of limited<R>(x, limit) rounded to the grid. In that direction too.
 template <Rounding R>
 HALFULP_INLINE I32 rounded_bits(const Grid& g, I32 v) {
   if constexpr (kFuses) {

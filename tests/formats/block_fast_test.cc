@@ -19,6 +19,7 @@
 #include "formats/block.h"
 #include "formats/hadamard.h"
 #include "formats/isa.h"
+#include "tests/control_register.h"
 
 namespace halfulp {
 namespace {
@@ -230,6 +231,33 @@ TEST(BlockWays, do_not_depend_on_the_number_of_threads) {
         quantizer.quantize_packed(data.x, other_codes, other_scales, rows, cols, kSite, first, threads);
         EXPECT_EQ(codes, other_codes) << threads;
         EXPECT_EQ(scales, other_scales) << threads;
+      }
+    }
+}
+
+TEST(BlockWays, do_not_depend_on_the_callers_control_register_and_leave_it_alone) {
+  const Hadamard transform(16);
+  std::vector<BlockFormat> formats = block_formats_of_all_kinds();
+  for (const char* name : {"nvfp4:variant=te", "nvfp4_4over6", "e2m1/e8m0/16x16:rule=floor", "msfp12", "if4", "dfp8"})
+    formats.push_back(make_block_format(name, {}));
+  for (const BlockFormat& its : formats)
+    for (Kind kind : {Kind::Wild, Kind::Extraordinary}) {
+      const BlockQuantizer quantizer(its, Rounding::TiesToEven);
+      const Data data = numbers(kind, 6, 96, 4);
+      std::vector<float> want(data.x.size());
+      const float want_scale = quantizer.quantize(data.x, want, data.rows, data.cols, kSite, nullptr, &transform);
+      for (const uint32_t control : {kMasks | kFlushToZero | kSubnormalsAreZero, kMasks | kDown, kUnmaskedAll}) {
+        std::vector<float> values(data.x.size());
+        uint32_t after;
+        float scale;
+        {
+          const ControlRegister callers(control);
+          scale = quantizer.quantize(data.x, values, data.rows, data.cols, kSite, nullptr, &transform);
+          after = _mm_getcsr();
+        }
+        EXPECT_EQ(after, control) << std::string_view(its.name);
+        EXPECT_TRUE(same(scale, want_scale)) << std::string_view(its.name) << " under " << control;
+        EXPECT_EQ(difference("value", values, want), "") << std::string_view(its.name) << " under " << control;
       }
     }
 }

@@ -20,6 +20,7 @@
 #include "formats/codec.h"
 #include "formats/kernels.h"
 #include "tests/cast_cases.h"
+#include "tests/control_register.h"
 #include "tests/oracle.h"
 
 namespace halfulp {
@@ -317,21 +318,6 @@ TEST(Caster, casts_arrays_of_any_length_and_alignment_and_nothing_beyond_them) {
   }
 }
 
-constexpr uint32_t kFlushToZero = 0x8000, kSubnormalsAreZero = 0x0040, kMasks = 0x1f80;
-constexpr uint32_t kUnmaskedAll = 0, kDown = 0x2000, kUp = 0x4000, kTowardZero = 0x6000;
-
-/// Sets the control register of vector arithmetic for as long as it lives.
-class ControlRegister {
- public:
-  explicit ControlRegister(uint32_t control) : before_(_mm_getcsr()) { _mm_setcsr(control); }
-  ~ControlRegister() { _mm_setcsr(before_); }
-  ControlRegister(const ControlRegister&) = delete;
-  ControlRegister& operator=(const ControlRegister&) = delete;
-
- private:
-  uint32_t before_;
-};
-
 TEST(Caster, does_not_depend_on_the_callers_control_register_and_leaves_it_alone) {
   std::vector<float> inputs = special_floats();
   for (const char* text : {"e4m3fn", "binary16"})
@@ -486,7 +472,7 @@ TEST(Caster, refuses_stochastic_rounding_without_a_number_of_random_bits) {
 }
 
 TEST(Caster, decodes_whatever_the_callers_control_register_and_leaves_it_alone) {
-  for (const char* text : {"e4m3fn", "bfloat16", "e5m2", "int8"}) {
+  for (const char* text : {"e4m3fn", "bfloat16", "e5m2", "int8", "e8m0", "posit8"}) {
     const Format format = parse_format(text);
     std::vector<uint16_t> codes(size_t{1} << format.bits());
     std::iota(codes.begin(), codes.end(), uint16_t{0});
