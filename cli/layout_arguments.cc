@@ -39,7 +39,7 @@ void LayoutArguments::check(bool writes_codes, bool writes_scales) const {
     throw std::invalid_argument("--scale-layout: only with --scales FILE, which it orders");
 }
 
-StoredCodes LayoutArguments::pack(int bits, const StoredCodes& codes) const {
+CodeArray LayoutArguments::pack(int bits, const CodeArray& codes) const {
   if (!packing) return codes;
   const Packing& row = named_packing(*packing);
   if (row.bits != bits)
@@ -49,7 +49,7 @@ StoredCodes LayoutArguments::pack(int bits, const StoredCodes& codes) const {
   const Extent extent{cols == 0 ? 0 : codes.codes.size() / cols, cols};
   std::vector<uint8_t> bytes(packed_bytes(row, extent));
   halfulp::pack(row, extent, bytes_of(codes.codes), bytes);
-  StoredCodes stored{codes.shape, codes_of(bytes)};
+  CodeArray stored{codes.shape, codes_of(bytes)};
   if (row.placement == Placement::Planes)
     stored.shape = {bytes.size()};
   else
@@ -57,7 +57,7 @@ StoredCodes LayoutArguments::pack(int bits, const StoredCodes& codes) const {
   return stored;
 }
 
-StoredCodes LayoutArguments::arrange(int bits, size_t array_rows, size_t block_rows, const StoredCodes& grid) const {
+CodeArray LayoutArguments::arrange(int bits, size_t array_rows, size_t block_rows, const CodeArray& grid) const {
   if (scales == ScaleLayout::RowMajor) return grid;
   if (bits > 8)
     throw std::invalid_argument(

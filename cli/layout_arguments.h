@@ -8,15 +8,10 @@
 #include <vector>
 
 #include "cli/arguments.h"
+#include "cli/npy.h"
 #include "formats/packing.h"
 
 namespace halfulp::cli {
-
-/// An array of codes or bytes as it is stored.
-struct StoredCodes {
-  std::vector<size_t> shape;
-  std::vector<uint32_t> codes;
-};
 
 struct LayoutArguments {
   std::optional<std::string> packing;
@@ -29,11 +24,11 @@ struct LayoutArguments {
 
   /// The codes of `bits` bits, packed along their last axis (planes: as one run of bytes). Throws std::invalid_argument
   /// where they do not suit the packing.
-  StoredCodes pack(int bits, const StoredCodes& codes) const;
+  CodeArray pack(int bits, const CodeArray& codes) const;
 
   /// The scales of `bits` bits. In any layout but row_major they are those of each of the array's rows, also where
   /// blocks have several, and one run of bytes. Throws std::invalid_argument for scales of more than a byte.
-  StoredCodes arrange(int bits, size_t array_rows, size_t block_rows, const StoredCodes& scales) const;
+  CodeArray arrange(int bits, size_t array_rows, size_t block_rows, const CodeArray& scales) const;
 };
 
 }  // namespace halfulp::cli

@@ -113,6 +113,12 @@ struct Header {
   std::optional<std::vector<size_t>> shape;
 };
 
+std::string_view meaning(std::string_view type) {
+  if (type == "<f4") return "little-endian float32";
+  if (type == "|u1") return "uint8";
+  return type == "<u2" ? "little-endian uint16" : "little-endian uint32";
+}
+
 // The key must not have been there before, and its value must follow.
 bool take_entry(HeaderText& text, Header& header) {
   const std::optional<std::string> key = text.take_string();
@@ -125,7 +131,7 @@ bool take_entry(HeaderText& text, Header& header) {
   return yes || text.take("False");
 }
 
-Header parse_header(const InputFile& file, std::string_view words) {
+Header parse_header(const InputFile& file, std::string_view words, std::string_view wanted) {
   HeaderText text{words};
   Header header;
   bool good = text.take("{");
@@ -137,7 +143,13 @@ Header parse_header(const InputFile& file, std::string_view words) {
   text.skip_space();
   good = good && text.rest.empty() && header.type && header.shape && header.fortran_order;
   if (!good)
-    file.reject("its header is not {'descr': '<f4', 'fortran_order': False, 'shape': (...)}, the float32 array wanted");
+    file.reject(
+        fmt::format("its header is not {{'descr': '{}', 'fortran_order': False, 'shape': (...)}}, the {} array wanted",
+                    wanted, meaning(wanted)));
+  if (header.type != wanted)
+    file.reject(
+        fmt::format("its type is '{}'; only '{}', {}, is read", printable(*header.type), wanted, meaning(wanted)));
+  if (*header.fortran_order) file.reject("it is in Fortran order; only C order is read (numpy.ascontiguousarray)");
   return header;
 }
 
@@ -155,42 +167,63 @@ std::string read_header(const InputFile& file) {
   return file.read_text(length, "header");
 }
 
-// How many values an array of that shape has.
-size_t value_count(const InputFile& file, const std::vector<size_t>& shape) {
-  size_t bytes = sizeof(float);
-  for (const size_t size : shape)
-    if (__builtin_mul_overflow(bytes, size, &bytes))
+// How many values of `size` bytes an array of that shape has.
+size_t value_count(const InputFile& file, const std::vector<size_t>& shape, size_t size) {
+  size_t bytes = size;
+  for (const size_t length : shape)
+    if (__builtin_mul_overflow(bytes, length, &bytes))
       file.reject(fmt::format("shape ({}): more bytes than any file has", fmt::join(shape, ", ")));
-  return bytes / sizeof(float);
+  return bytes / size;
 }
 
 // Memory is taken as the data comes: a header may promise anything.
-std::vector<float> read_values(const InputFile& file, size_t count) {
+template <class Value>
+std::vector<Value> read_values(const InputFile& file, size_t count) {
   constexpr size_t kStep = size_t{1} << 20;
-  std::vector<float> values;
+  std::vector<Value> values;
   while (values.size() < count) {
     const size_t begin = values.size();
     values.resize(begin + std::min(kStep, count - begin));
     const std::span<std::byte> bytes = std::as_writable_bytes(std::span(values).subspan(begin));
     const size_t arrived = file.read_up_to(bytes);
     if (arrived < bytes.size())
-      file.reject(fmt::format("ends after {} bytes of data; its shape takes {}", begin * sizeof(float) + arrived,
-                              count * sizeof(float)));
+      file.reject(fmt::format("ends after {} bytes of data; its shape takes {}", begin * sizeof(Value) + arrived,
+                              count * sizeof(Value)));
   }
   std::array<std::byte, 1> more;
-  if (file.read_up_to(more) > 0) file.reject(fmt::format("goes on after the {} bytes its shape takes", 4 * count));
+  if (file.read_up_to(more) > 0)
+    file.reject(fmt::format("goes on after the {} bytes its shape takes", count * sizeof(Value)));
   return values;
+}
+
+template <class Value>
+std::vector<Value> read_array(const std::string& path, std::string_view type, std::vector<size_t>& shape) {
+  const InputFile file(path);
+  const Header header = parse_header(file, read_header(file), type);
+  shape = *header.shape;
+  return read_values<Value>(file, value_count(file, shape, sizeof(Value)));
 }
 
 }  // namespace
 
 FloatArray read_npy(const std::string& path) {
-  const InputFile file(path);
-  const Header header = parse_header(file, read_header(file));
-  if (header.type != "<f4")
-    file.reject(fmt::format("its type is '{}'; only '<f4', little-endian float32, is read", printable(*header.type)));
-  if (*header.fortran_order) file.reject("it is in Fortran order; only C order is read (numpy.ascontiguousarray)");
-  return {*header.shape, read_values(file, value_count(file, *header.shape))};
+  FloatArray array;
+  array.values = read_array<float>(path, "<f4", array.shape);
+  return array;
+}
+
+CodeArray read_npy_codes(const std::string& path, int bits) {
+  CodeArray array;
+  with_code_type(bits, [&]<class Code>(Code) {
+    const std::vector<Code> codes = read_array<Code>(path, npy_type(bits), array.shape);
+    array.codes.assign(codes.begin(), codes.end());
+  });
+  return array;
+}
+
+std::string_view npy_type(int bits) {
+  if (bits <= 8) return "|u1";
+  return bits <= 16 ? "<u2" : "<u4";
 }
 
 std::string npy_header(std::string_view type, const std::vector<size_t>& shape) {

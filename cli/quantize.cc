@@ -25,7 +25,7 @@ namespace halfulp::cli {
 namespace {
 
 struct QuantizeArguments {
-  std::string block, shape, in, out, codes, scales, tensor_scales;
+  std::string block, shape, in, out, codes, scales, tensor_scales, given_scales, amax;
   std::optional<ScaleRule> rule;
   RoundingArguments rounding;
   LayoutArguments layout;
@@ -76,8 +76,7 @@ class Outputs {
                  const std::vector<uint32_t>& codes) {
     with_code_type(bits, [&]<class Code>(Code) {
       const std::vector<Code> narrow(codes.begin(), codes.end());
-      const std::string type = sizeof(Code) == 1 ? "|u1" : fmt::format("<u{}", sizeof(Code));
-      add(path, type, shape, std::as_bytes(std::span(narrow)));
+      add(path, npy_type(bits), shape, std::as_bytes(std::span(narrow)));
     });
   }
 
@@ -126,13 +125,13 @@ void print_summary(const QuantizeArguments& given, const BlockFormat& format, co
 void add_codes_and_scales(Outputs& outputs, const QuantizeArguments& given, const BlockFormat& format,
                           const Matrix& matrix, const std::vector<size_t>& shape, const BlockCodes& result) {
   if (!given.codes.empty()) {
-    const StoredCodes stored = given.layout.pack(element_bits(format), {shape, result.codes});
+    const CodeArray stored = given.layout.pack(element_bits(format), {shape, result.codes});
     outputs.add_codes(given.codes, element_bits(format), stored.shape, stored.codes);
   }
   if (!given.scales.empty()) {
     const size_t block_rows = size_t(format.rows == 0 ? std::max(matrix.rows, 1) : format.rows);
-    const StoredCodes scales{scales_shape({format.rows, format.cols}, matrix, shape), result.scales};
-    const StoredCodes stored = given.layout.arrange(format.scale_bits(), size_t(matrix.rows), block_rows, scales);
+    const CodeArray scales{scales_shape({format.rows, format.cols}, matrix, shape), result.scales};
+    const CodeArray stored = given.layout.arrange(format.scale_bits(), size_t(matrix.rows), block_rows, scales);
     outputs.add_codes(given.scales, format.scale_bits(), stored.shape, stored.codes);
   }
   if (!given.tensor_scales.empty()) add_tensor_scales(outputs, given.tensor_scales, format, matrix, result);
@@ -158,20 +157,61 @@ BlockFormat block_format(const QuantizeArguments& given) {
   }
 }
 
+std::string shape_text(const std::vector<size_t>& shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
+
+// The scale codes that --given-scales names; empty where it does not.
+std::vector<uint32_t> given_scales(const QuantizeArguments& given, const BlockFormat& format,
+                                   const std::vector<size_t>& wanted_shape) {
+  const std::string& path = given.given_scales;
+  if (path.empty()) return {};
+  const CodeArray scales = read_npy_codes(path, format.scale_bits());
+  if (scales.shape != wanted_shape)
+    throw std::invalid_argument(fmt::format("{}: scales of shape {}; the blocks are {}", path, shape_text(scales.shape),
+                                            shape_text(wanted_shape)));
+  for (size_t i = 0; i < scales.codes.size(); ++i) {
+    const uint32_t code = scales.codes[i];
+    if (uint64_t{code} >> format.scale_bits() != 0)
+      throw std::invalid_argument(
+          fmt::format("{}: scale {} has code {:#x}; there are {} bits", path, i, code, format.scale_bits()));
+    if (const double scale = scale_value(format, code); !std::isfinite(scale) || scale < 0)
+      throw std::invalid_argument(
+          fmt::format("{}: scale {} is {} (code {:#x}); finite numbers from 0 are wanted", path, i, scale, code));
+  }
+  return scales.codes;
+}
+
+// What --amax gives.
+std::optional<float> given_amax(const QuantizeArguments& given, const BlockFormat& format) {
+  if (given.amax.empty()) return {};
+  const std::optional<double> amax = number_of(given.amax, Source::Binary32);
+  if (!amax || !std::isfinite(*amax) || *amax < 0)
+    throw std::invalid_argument(fmt::format("--amax: '{}' is not a finite number from 0", printable(given.amax)));
+  if (!format.has_tensor_scale)
+    throw std::invalid_argument(fmt::format("--amax: {} has no tensor scale that follows from it", block_text(format)));
+  return float(*amax);
+}
+
 void quantize(const QuantizeArguments& given) {
   const BlockFormat format = block_format(given);
   const BlockQuantizer quantizer(format, given.rounding.rounding, given.rounding.bits());
+  const std::optional<float> amax = given_amax(given, format);
   FloatArray array = read_npy(given.in);
   const auto [rows, cols] = as_matrix(given.in, array.shape);
   const RandomSite site = given.rounding.site();
+  const std::vector<uint32_t> scale_codes =
+      given_scales(given, format, scales_shape({format.rows, format.cols}, {rows, cols}, array.shape));
+  const GivenScales its_scales = {.codes = scale_codes, .amax = amax};
 
   Outputs outputs;
   if (!given.codes.empty() || !given.scales.empty() || !given.tensor_scales.empty()) {
-    const BlockCodes result = quantizer.quantize_reference(array.values, rows, cols, site);
+    const BlockCodes result = quantizer.quantize_reference(array.values, rows, cols, site, its_scales);
     add_codes_and_scales(outputs, given, format, {rows, cols}, array.shape, result);
   }
   CastEvents events;
-  const float tensor_scale = quantizer.quantize(array.values, array.values, rows, cols, site, &events);
+  const bool has_given = !scale_codes.empty() || amax;
+  const float tensor_scale =
+      has_given ? quantizer.quantize_by(its_scales, array.values, array.values, rows, cols, site, &events)
+                : quantizer.quantize(array.values, array.values, rows, cols, site, &events);
   for (float& value : array.values) value *= tensor_scale;
   outputs.add(given.out, "<f4", array.shape, std::as_bytes(std::span(array.values)));
   outputs.commit();
@@ -186,6 +226,10 @@ int run_quantize(Arguments& arguments) {
   arguments.option("--scale-rule NAME", given.rule, "How a block's scale follows from its largest magnitude");
   arguments.option("--shape RxC", given.shape,
                    "Blocks of RxC numbers instead of the block format's own; 'all': as many as there are");
+  arguments.option("--given-scales FILE", given.given_scales,
+                   "The blocks' scale codes, as --scales writes them row-major, instead of those of a rule");
+  arguments.option("--amax X", given.amax,
+                   "The largest magnitude that the tensor scale follows from, such as an earlier array's");
   given.rounding.declare(arguments, false);
   arguments.option("--codes FILE", given.codes, "Also write the element codes to this file, one a byte");
   arguments.option("--scales FILE", given.scales, "Also write the blocks' scale codes to this file");

@@ -27,17 +27,21 @@ void for_each_word(const std::vector<std::string>& arguments, const std::functio
   for_each_input_line([&](std::string_view line, size_t number) { visit({line, number - 1, true}); });
 }
 
-double parse_number(const Word& word, Source source) {
-  const std::string text(word.text);
+std::optional<double> number_of(std::string_view word, Source source) {
+  const std::string text(word);
   char* end = nullptr;
   const double value =
       source == Source::Binary32 ? double(std::strtof(text.c_str(), &end)) : std::strtod(text.c_str(), &end);
   const bool has_space = !text.empty() && std::isspace(static_cast<unsigned char>(text[0]));
   const bool has_payload = text.find('(') != std::string::npos;  // strtod's nan(...)
-  if (text.empty() || has_space || has_payload || end != text.c_str() + text.size())
-    throw std::invalid_argument(
-        fmt::format("{}: not a number; decimal (-1.5e3), hexadecimal (0x1.8p+1), nan or inf", word.where()));
+  if (text.empty() || has_space || has_payload || end != text.c_str() + text.size()) return std::nullopt;
   return value;
+}
+
+double parse_number(const Word& word, Source source) {
+  if (const std::optional<double> value = number_of(word.text, source)) return *value;
+  throw std::invalid_argument(
+      fmt::format("{}: not a number; decimal (-1.5e3), hexadecimal (0x1.8p+1), nan or inf", word.where()));
 }
 
 uint32_t parse_code(const Word& word, const Format& format) {

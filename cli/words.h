@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +26,11 @@ struct Word {
 
 void for_each_word(const std::vector<std::string>& arguments, const std::function<void(const Word&)>& visit);
 
-/// The number that all of the word spells (decimal, hexadecimal, nan, inf), correctly rounded to `source`.
-/// Throws std::invalid_argument.
+/// The number that all of the text spells (decimal, hexadecimal, nan, inf), correctly rounded to `source`; empty where
+/// it spells none.
+std::optional<double> number_of(std::string_view text, Source source);
+
+/// The same of a word. Throws std::invalid_argument.
 double parse_number(const Word& word, Source source);
 
 /// The hexadecimal code that all of the word spells. Throws std::invalid_argument, also for a code out of range.

@@ -465,7 +465,7 @@ BlockCodes BlockQuantizer::quantize_reference(std::span<const float> x, int rows
     size_t i = 0;
     block.for_each([&](size_t at) { result.codes[at] = quantised.codes[i++]; });
   });
-  if (format_.eden_group > 0) correct_scales(x, rows, cols, site, result);
+  if (format_.eden_group > 0 && given.codes.empty()) correct_scales(x, rows, cols, site, result);
   return result;
 }
 
@@ -561,11 +561,12 @@ void BlockQuantizer::quantize_segment(const Level& level, uint32_t scale_code, s
   for (size_t i = 0; i < x.size(); ++i) values[i] = float(decode(format_.element, quantised.codes[i]) * scale);
 }
 
-// Through codes, for what the kernels do not know.
-float BlockQuantizer::quantize_slowly(std::span<const float> x, std::span<float> values, int rows, int cols,
-                                      const RandomSite& site, CastEvents* events) const {
-  const BlockCodes result = quantize_reference(x, rows, cols, site);
-  const std::vector<Level> array = levels(x, rows, cols, {});
+// Through codes.
+float BlockQuantizer::quantize_by(const GivenScales& given, std::span<const float> x, std::span<float> values, int rows,
+                                  int cols, const RandomSite& site, CastEvents* events) const {
+  const FloatControl control;
+  const BlockCodes result = quantize_reference(x, rows, cols, site, given);
+  const std::vector<Level> array = levels(x, rows, cols, given);
   size_t number = 0;
   for_each_block({format_.rows, format_.cols}, rows, cols, [&](int row, int col, int height, int width) {
     const uint32_t code = result.scales[number++];
@@ -630,7 +631,7 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
     transform->apply(x, values);
     return quantize(values, values, rows, cols, site, events);
   }
-  if (!is_plain()) return quantize_slowly(x, values, rows, cols, site, events);
+  if (!is_plain()) return quantize_by({}, x, values, rows, cols, site, events);
   const Level array = level(x, nullptr, 1);
   quantize_by_blocks(array, x, values, rows, cols, site, events);
   return array.tensor_scale;

@@ -57,7 +57,8 @@ struct BlockCodes {
 
 /// Scales that do not follow from the numbers.
 struct GivenScales {
-  std::span<const uint32_t> codes = {};  // of every block: learned ones; empty: the format's rule
+  std::span<const uint32_t> codes = {};  // of every block: learned ones, not corrected by EDEN; empty: the format's
+                                         // rule
   std::optional<float> amax = {};        // of the array, finite and >= 0, such as that of an earlier step; for all
                                          // tensor scales
 };
@@ -84,6 +85,10 @@ class BlockQuantizer {
   /// asked for (0: all cores).
   float quantize(std::span<const float> x, std::span<float> values, int rows, int cols, const RandomSite& site = {},
                  CastEvents* events = nullptr, const Hadamard* transform = nullptr, int threads = 1) const;
+
+  /// The same by scales that do not follow from the numbers, without a transform: slow, as quantize_reference is.
+  float quantize_by(const GivenScales& given, std::span<const float> x, std::span<float> values, int rows, int cols,
+                    const RandomSite& site = {}, CastEvents* events = nullptr) const;
 
   /// The codes as memory holds them: elements of 4 bits two to a byte, the first one low, with every row starting with
   /// a byte of its own, others one to a byte; scales one to a byte, row-major over the grid of blocks. Returns the
@@ -130,9 +135,6 @@ class BlockQuantizer {
                           const RandomSite& site, CastEvents* events) const;
   void quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x, std::span<float> values,
                         const RandomSite& site, uint32_t first_index) const;
-  float quantize_slowly(std::span<const float> x, std::span<float> values, int rows, int cols, const RandomSite& site,
-                        CastEvents* events) const;
-
   uint32_t element_random(const RandomSite& site, size_t index) const;
   Quantised quantize_block(const Level& level, const Block& block) const;
   Quantised quantize_with(const Level& level, const Block& block, uint32_t scale_code) const;

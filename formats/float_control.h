@@ -20,9 +20,7 @@ class FloatControl {
   FloatControl& operator=(const FloatControl&) = delete;
 
  private:
-  [[gnu::always_inline]] static void set(uint32_t control) {
-    asm volatile("ldmxcsr %0" : : "m"(control) : "memory");
-  }
+  [[gnu::always_inline]] static void set(uint32_t control) { asm volatile("ldmxcsr %0" : : "m"(control) : "memory"); }
 
   uint32_t callers_;
 };

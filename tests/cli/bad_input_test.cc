@@ -22,6 +22,10 @@ void prepare(const ScratchFolder& scratch) {
              npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n", "12345678"));
   write_file(scratch.file("cut.npy"), float_npy("(2, 4)", {1, 2, 3, 4, 5, 6}));
   write_file(scratch.file("long.npy"), float_npy("(2, 2)", {1, 2, 3, 4, 5, 6}));
+  write_file(scratch.file("scales.npy"),
+             npy_bytes("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 1), }\n", "1\x7f"));
+  write_file(scratch.file("high.npy"),
+             npy_bytes("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 1), }\n", "1\x81"));
   write_file(scratch.file("study.toml"), kStudy);
 }
 
@@ -117,6 +121,29 @@ TEST(BadInput, unusable_arrays) {
       {quantize("in.npy", "out.npy", {"--codes", ""}), {"--codes: an empty word"}},
       {quantize("in.npy", "out.npy", {"--codes", "./out.npy"}), {"each a file of its own, not './out.npy' twice"}},
       {quantize("in.npy", "out.npy", {"--codes", "a.npy", "--scales", "none/../a.npy"}), {"each a file of its own"}},
+  });
+}
+
+TEST(BadInput, unusable_given_scales) {
+  const auto quantize = [](const std::string& scales, const std::string& block = "nvfp4") {
+    return Strings{"quantize", "--block", block, "in.npy", "out.npy", "--given-scales", scales};
+  };
+  const auto of_amax = [](const std::string& amax, const std::string& block = "nvfp4") {
+    return Strings{"quantize", "--block", block, "in.npy", "out.npy", "--amax", amax};
+  };
+  expect_turned_down({
+      {quantize("none.npy"), {"none.npy: No such file or directory"}},
+      {quantize("in.npy"), {"in.npy: its type is '<f4'; only '|u1', uint8, is read"}},
+      {quantize("scales.npy"), {"scales.npy: scale 1 is nan (code 0x7f); finite numbers from 0"}},
+      {quantize("high.npy"), {"high.npy: scale 1 has code 0x81; there are 7 bits"}},
+      {quantize("scales.npy", "nvfp4:shape=1x1"), {"scales.npy: scales of shape (2, 1); the blocks are (2, 3)"}},
+      {quantize("scales.npy", "e2m1/binary32/1x3:rule=nearest"),
+       {"its type is '|u1'; only '<u4', little-endian uint32"}},
+      {quantize(""), {"--given-scales: an empty word"}},
+      {of_amax("nan"), {"--amax: 'nan' is not a finite number from 0"}},
+      {of_amax("-1"), {"--amax: '-1' is not a finite number from 0"}},
+      {of_amax("1e39"), {"--amax: '1e39' is not a finite number from 0"}},
+      {of_amax("1", "mxfp4:rule=floor"), {"--amax: mxfp4", "has no tensor scale"}},
   });
 }
 

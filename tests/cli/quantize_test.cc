@@ -136,6 +136,28 @@ TEST(QuantizeVerb, tensor_scales_of_rows_have_a_file_and_are_in_the_values) {
   EXPECT_EQ(values[3], float(6 * 448) * float(12 / 2688.0));
 }
 
+TEST(QuantizeVerb, given_scales_and_an_earlier_amax_take_the_place_of_those_that_follow_from_the_numbers) {
+  const ScratchFolder scratch;
+  write_file(scratch.file("in.npy"), float_npy("(1, 4)", {1, 5, -3, 20}));
+  write_file(scratch.file("scales.npy"),
+             npy_bytes("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), }\n", "\x38\x40"));  // 1 and 2
+  const auto summary = nlohmann::json::parse(
+      output_of({"quantize", "--block", "nvfp4", "--shape", "1x2", scratch.file("in.npy"), scratch.file("out.npy"),
+                 "--given-scales", scratch.file("scales.npy"), "--amax", "2688", "--scales",
+                 scratch.file("written.npy"), "--codes", scratch.file("codes.npy"), "--json"}));
+  EXPECT_EQ(summary["tensor_scale"], 1);
+  EXPECT_EQ(summary["saturated"], 1);
+  EXPECT_EQ(read_written(scratch.file("written.npy")).data, "\x38\x40");
+  EXPECT_EQ(read_written(scratch.file("codes.npy")).data, "\x02\x06\x0b\x07");
+  EXPECT_EQ(values_of<float>(read_written(scratch.file("out.npy")).data), (std::vector<float>{1, 4, -3, 12}));
+  // Without the amax the array's own, 20, decides.
+  output_of({"quantize", "--block", "nvfp4", "--shape", "1x2", scratch.file("in.npy"), scratch.file("out.npy"),
+             "--given-scales", scratch.file("scales.npy")});
+  const float tensor_scale = float(20 / 2688.0);
+  EXPECT_EQ(values_of<float>(read_written(scratch.file("out.npy")).data),
+            (std::vector<float>{6 * tensor_scale, 6 * tensor_scale, -12 * tensor_scale, 12 * tensor_scale}));
+}
+
 TEST(QuantizeVerb, summary_counts_what_happened) {
   const ScratchFolder scratch;
   // one block of mxfp4 with scale 2^0: 7 exceeds the largest element, 0.1 vanishes, 0.5 is subnormal
