@@ -81,6 +81,15 @@ void for_each_block(const BlockShape& shape, int rows, int cols, Visitor visit) 
   }
 }
 
+// How many rows a block has in an array of `rows`.
+size_t block_height(const BlockFormat& format, int rows) {
+  return size_t(format.rows == 0 ? std::max(rows, 1) : format.rows);
+}
+
+uint32_t largest(std::span<const uint32_t> magnitudes) {
+  return magnitudes.empty() ? 0 : *std::ranges::max_element(magnitudes);
+}
+
 }  // namespace
 
 CastEvents& CastEvents::operator+=(const CastEvents& other) {
@@ -168,10 +177,9 @@ BlockQuantizer::Level BlockQuantizer::level(float amax, bool is_finite) const {
           .tensor_scale = rounded(Product(amax), Product(max_element_ * target_))};
 }
 
-BlockQuantizer::Level BlockQuantizer::level(std::span<const float> x, const Hadamard* transform, int threads) const {
-  if (!format_.has_tensor_scale) return level(0, true);
-  const uint32_t bits = largest_magnitude_of(transform, x, threads);
-  return level(std::bit_cast<float>(bits), bits < kInfinityBits);
+// The same of the bits that kernels give as largest magnitude.
+BlockQuantizer::Level BlockQuantizer::level_of_bits(uint32_t amax) const {
+  return level(std::bit_cast<float>(amax), amax < kInfinityBits);
 }
 
 // The range of a block's elements. The tensor scale is exact here: rounded to binary32 it would count the array's
@@ -499,19 +507,31 @@ bool BlockQuantizer::fast_scales() const {
          narrow_quotients_suffice(format_.scale, 0, kAmaxBits);
 }
 
-// What the kernels need to know; empty where they do not reach.
-std::optional<BlockPlan> BlockQuantizer::plan(const Level& level, size_t numbers, const RandomSite& site,
-                                              const Hadamard* transform) const {
+// Whether the kernels know blocks of this shape, and the transform fits them.
+bool BlockQuantizer::kernels_reach(size_t numbers, const Hadamard* transform) const {
+  return is_plain() && kernels_know(caster_.encoder(), caster_.projection().rounding, format_.cols, numbers) &&
+         (transform == nullptr || fits_pieces(size_t(format_.cols), *transform));
+}
+
+// The largest magnitudes of blocks where more than their own rows must be known first.
+std::vector<uint32_t> BlockQuantizer::needed_maxima(std::span<const float> x, int rows, int cols,
+                                                    const Hadamard* transform, int threads) const {
+  if (!format_.has_tensor_scale && format_.rows == 1) return {};
+  return maxima_of_blocks(transform, x, size_t(rows), size_t(cols), block_height(format_, rows), size_t(format_.cols),
+                          threads);
+}
+
+// What the kernels need to know; empty where they do not know such scales.
+std::optional<BlockPlan> BlockQuantizer::plan(const Level& level, int rows, const RandomSite& site) const {
   const Encoder* encoder = caster_.encoder();
   const Rounding rounding = caster_.projection().rounding;
-  if (!is_plain() || !kernels_know(encoder, rounding, format_.rows, format_.cols, numbers)) return {};
   BlockPlan plan{.element = encoder,
                  .rounding = rounding,
                  .site = site,
                  .block = size_t(format_.cols),
+                 .block_rows = block_height(format_, rows),
                  .powers = {},
                  .quotients = {}};
-  if (transform != nullptr && !fits_pieces(plan, *transform)) return {};
   if (has_simple_powers(format_)) {
     plan.powers = power_scales(format_.element, *encoder, rounding, format_.scale,
                                rule_carry(format_.rule, format_.element), fast_scale_code(level, 0));
@@ -614,13 +634,13 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
                                int threads) const {
   const FloatControl control;
   assert(x.size() == size_t(rows) * size_t(cols) && values.size() == x.size());
-  if (is_plain() && events == nullptr) {
-    const Level array = level(x, transform, threads);
-    if (const std::optional<BlockPlan> fast = plan(array, x.size(), site, transform)) {
+  if (events == nullptr && kernels_reach(x.size(), transform)) {
+    const std::vector<uint32_t> maxima = needed_maxima(x, rows, cols, transform, threads);
+    const Level array = level_of_bits(largest(maxima));
+    if (const std::optional<BlockPlan> fast = plan(array, rows, site)) {
       run_blocks(
-          *fast, transform, x, size_t(rows), size_t(cols), {.values = values.data()},
-          [&](std::span<const float> block, size_t first, float* to, uint8_t*, uint8_t*) {
-            const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, block.data(), block.size());
+          *fast, transform, x, size_t(rows), size_t(cols), maxima, {.values = values.data()},
+          [&](std::span<const float> block, size_t first, uint32_t amax, float* to, uint8_t*, uint8_t*) {
             quantize_segment(array, fast_scale_code(array, amax), block, {to, block.size()}, site, uint32_t(first));
           },
           threads);
@@ -632,7 +652,7 @@ float BlockQuantizer::quantize(std::span<const float> x, std::span<float> values
     return quantize(values, values, rows, cols, site, events);
   }
   if (!is_plain()) return quantize_by({}, x, values, rows, cols, site, events);
-  const Level array = level(x, nullptr, 1);
+  const Level array = level_of_bits(HALFULP_DISPATCH(largest_magnitude, x.data(), x.size()));
   quantize_by_blocks(array, x, values, rows, cols, site, events);
   return array.tensor_scale;
 }
@@ -661,13 +681,12 @@ void BlockQuantizer::check_packs() const {
     throw std::invalid_argument(fmt::format("packed codes of '{}': at most one tensor scale", format_.name));
 }
 
-// The codes of one block of one row, one a byte, and its scale's.
-void BlockQuantizer::encode_block(const Level& level, std::span<const float> x, size_t first, const RandomSite& site,
-                                  uint8_t* codes, uint8_t* scale) const {
-  const uint32_t amax = HALFULP_DISPATCH(largest_magnitude, x.data(), x.size());
+// The codes of one row of a block, one a byte, and its scale's (null: not wanted).
+void BlockQuantizer::encode_block(const Level& level, uint32_t amax, std::span<const float> x, size_t first,
+                                  const RandomSite& site, uint8_t* codes, uint8_t* scale) const {
   const Block block{x, int(x.size()), 0, 0, 1, int(x.size()), site, 0, first};
   const Quantised quantised = quantize_with(level, block, fast_scale_code(level, amax));
-  *scale = uint8_t(quantised.scale);
+  if (scale != nullptr) *scale = uint8_t(quantised.scale);
   std::ranges::transform(quantised.codes, codes, [](uint32_t code) { return uint8_t(code); });
 }
 
@@ -679,14 +698,15 @@ float BlockQuantizer::quantize_packed(std::span<const float> x, std::span<uint8_
   assert(x.size() == size_t(rows) * size_t(cols) && codes.size() == packed_codes(rows, cols) &&
          scales.size() == packed_scales(rows, cols));
   const bool packs_nibbles = element_bits() == 4;
-  if (is_plain()) {
-    const Level array = level(x, transform, threads);
-    if (const std::optional<BlockPlan> fast = plan(array, x.size(), site, transform)) {
+  if (kernels_reach(x.size(), transform)) {
+    const std::vector<uint32_t> maxima = needed_maxima(x, rows, cols, transform, threads);
+    const Level array = level_of_bits(largest(maxima));
+    if (const std::optional<BlockPlan> fast = plan(array, rows, site)) {
       run_blocks(
-          *fast, transform, x, size_t(rows), size_t(cols),
+          *fast, transform, x, size_t(rows), size_t(cols), maxima,
           {.codes = codes.data(), .scales = scales.data(), .packs_nibbles = packs_nibbles},
-          [&](std::span<const float> block, size_t first, float*, uint8_t* to, uint8_t* scale) {
-            encode_block(array, block, first, site, to, scale);
+          [&](std::span<const float> block, size_t first, uint32_t amax, float*, uint8_t* to, uint8_t* scale) {
+            encode_block(array, amax, block, first, site, to, scale);
           },
           threads);
       return array.tensor_scale;

@@ -118,19 +118,21 @@ class BlockQuantizer {
   struct Block;      // one block of an array
   struct Quantised;  // its scale and codes
   Level level(float amax, bool is_finite) const;
-  Level level(std::span<const float> x, const Hadamard* transform, int threads) const;
+  Level level_of_bits(uint32_t amax) const;
   std::vector<Level> levels(std::span<const float> x, int rows, int cols, const GivenScales& given) const;
   GridRange range_in_array(const Level& level, uint32_t scale_code) const;
   uint32_t fast_scale_code(const Level& level, uint32_t amax_bits) const;
   bool is_plain() const;
   bool fast_quotients() const;
   bool fast_scales() const;
-  std::optional<BlockPlan> plan(const Level& level, size_t numbers, const RandomSite& site,
-                                const Hadamard* transform) const;
+  bool kernels_reach(size_t numbers, const Hadamard* transform) const;
+  std::vector<uint32_t> needed_maxima(std::span<const float> x, int rows, int cols, const Hadamard* transform,
+                                      int threads) const;
+  std::optional<BlockPlan> plan(const Level& level, int rows, const RandomSite& site) const;
   int element_bits() const;
   void check_packs() const;
-  void encode_block(const Level& level, std::span<const float> x, size_t first, const RandomSite& site, uint8_t* codes,
-                    uint8_t* scale) const;
+  void encode_block(const Level& level, uint32_t amax, std::span<const float> x, size_t first, const RandomSite& site,
+                    uint8_t* codes, uint8_t* scale) const;
   void quantize_by_blocks(const Level& level, std::span<const float> x, std::span<float> values, int rows, int cols,
                           const RandomSite& site, CastEvents* events) const;
   void quantize_segment(const Level& level, uint32_t scale_code, std::span<const float> x, std::span<float> values,

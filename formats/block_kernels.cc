@@ -111,6 +111,13 @@ HALFULP_INLINE void find_whole_maxima(const float* x, size_t size, size_t blocks
   }
 }
 
+// The same of blocks first, first + 1, … where they are known already.
+HALFULP_INLINE void take_maxima(const uint32_t* known, size_t first, const float* x, size_t size, size_t blocks,
+                                uint32_t* amax) {
+  if (known == nullptr) return find_maxima(x, size, blocks, amax);
+  __builtin_memcpy(amax, known + first, blocks * sizeof *amax);
+}
+
 // ---- elements ----
 
 // Rounds numbers to the steps of a binade, which is that of one of them.
@@ -361,14 +368,14 @@ HALFULP_INLINE void for_each_batch(const BlockPlan& plan, uint32_t first_index, 
 }
 
 template <Rounding R, bool kIsPlain, class Out>
-[[gnu::noinline]] void power_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out,
-                                    uint8_t* scales, size_t blocks, uint64_t* odd) {
+[[gnu::noinline]] void power_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax,
+                                    Out* out, uint8_t* scales, size_t blocks, uint64_t* odd) {
   const size_t size = plan.block;
   PowerBatch batch;
   const PowerElements<R, kIsPlain> elements(*plan.element, batch);
   for_each_batch<R>(plan, first_index, blocks, odd, [&](size_t first, size_t count, Fields fields) {
     const float* const in = x + first * size;
-    find_maxima(in, size, count, batch.amax);
+    take_maxima(amax, first, in, size, count, batch.amax);
     const uint64_t skipped = find_grids(plan, count, batch);
     if (scales != nullptr) __builtin_memcpy(scales + first, batch.code, count);
     quantize_batch<kIsPlain>(elements, *plan.element, in, out + first * size, fields, size, count, skipped);
@@ -560,14 +567,14 @@ class QuotientElements {
 };
 
 template <Rounding R, bool kIsPlain, class Out>
-[[gnu::noinline]] void quotient_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out,
-                                       uint8_t* scales, size_t blocks, uint64_t* odd) {
+[[gnu::noinline]] void quotient_blocks(const BlockPlan& plan, uint32_t first_index, const float* x,
+                                       const uint32_t* amax, Out* out, uint8_t* scales, size_t blocks, uint64_t* odd) {
   const size_t size = plan.block;
   QuotientBatch batch;
   const QuotientElements<R, kIsPlain> elements(plan, batch);
   for_each_batch<R>(plan, first_index, blocks, odd, [&](size_t first, size_t count, Fields fields) {
     const float* const in = x + first * size;
-    find_maxima(in, size, count, batch.amax);
+    take_maxima(amax, first, in, size, count, batch.amax);
     const BlockKinds kinds = find_scales<R>(plan, count, scales != nullptr, batch);
     if (scales != nullptr) __builtin_memcpy(scales + first, batch.code, count);
     Out* const to = out + first * size;
@@ -622,26 +629,27 @@ HALFULP_INLINE F32 looked_up(const float* numbers, const uint8_t* packed) {
 // ---- choosing ----
 
 template <Rounding R, bool kIsPlain, class Out>
-void choose_scales(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out, uint8_t* scales,
-                   size_t blocks, uint64_t* odd) {
+void choose_scales(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax, Out* out,
+                   uint8_t* scales, size_t blocks, uint64_t* odd) {
   const FloatControl control(addition(R).direction);
   if (plan.quotients.encoder != nullptr)
-    return quotient_blocks<R, kIsPlain>(plan, first_index, x, out, scales, blocks, odd);
-  return power_blocks<R, kIsPlain>(plan, first_index, x, out, scales, blocks, odd);
+    return quotient_blocks<R, kIsPlain>(plan, first_index, x, amax, out, scales, blocks, odd);
+  return power_blocks<R, kIsPlain>(plan, first_index, x, amax, out, scales, blocks, odd);
 }
 
 template <Rounding R, class Out>
-void choose_signs(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out, uint8_t* scales, size_t blocks,
-                  uint64_t* odd) {
-  if (plan.element->care == Care::Nan) return choose_scales<R, true>(plan, first_index, x, out, scales, blocks, odd);
-  return choose_scales<R, false>(plan, first_index, x, out, scales, blocks, odd);
+void choose_signs(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax, Out* out,
+                  uint8_t* scales, size_t blocks, uint64_t* odd) {
+  if (plan.element->care == Care::Nan)
+    return choose_scales<R, true>(plan, first_index, x, amax, out, scales, blocks, odd);
+  return choose_scales<R, false>(plan, first_index, x, amax, out, scales, blocks, odd);
 }
 
 template <class Out>
-void choose_rounding(const BlockPlan& plan, uint32_t first_index, const float* x, Out* out, uint8_t* scales,
-                     size_t blocks, uint64_t* odd) {
+void choose_rounding(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax, Out* out,
+                     uint8_t* scales, size_t blocks, uint64_t* odd) {
 #define HALFULP_CASE(mode) \
-  case Rounding::mode: return choose_signs<Rounding::mode>(plan, first_index, x, out, scales, blocks, odd)
+  case Rounding::mode: return choose_signs<Rounding::mode>(plan, first_index, x, amax, out, scales, blocks, odd)
   switch (plan.rounding) {
     HALFULP_CASE(TiesToEven);
     HALFULP_CASE(TiesToAway);
@@ -665,14 +673,16 @@ void choose_rounding(const BlockPlan& plan, uint32_t first_index, const float* x
 
 }  // namespace
 
-void quantize_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, float* values, size_t blocks,
-                     uint64_t* odd) {
-  choose_rounding(plan, first_index, x, values, nullptr, blocks, odd);
+void block_maxima(const float* x, size_t block, size_t blocks, uint32_t* amax) { find_maxima(x, block, blocks, amax); }
+
+void quantize_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax, float* values,
+                     size_t blocks, uint64_t* odd) {
+  choose_rounding(plan, first_index, x, amax, values, nullptr, blocks, odd);
 }
 
-void encode_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, uint8_t* codes, uint8_t* scales,
-                   size_t blocks, uint64_t* odd) {
-  choose_rounding(plan, first_index, x, codes, scales, blocks, odd);
+void encode_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax, uint8_t* codes,
+                   uint8_t* scales, size_t blocks, uint64_t* odd) {
+  choose_rounding(plan, first_index, x, amax, codes, scales, blocks, odd);
 }
 
 void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count) {

@@ -1,4 +1,5 @@
-// The inner loops of block quantisers whose blocks lie along rows, one copy per instruction set. Internal to formats/.
+// The inner loops of block quantisers, a row of blocks' numbers at a time, one copy per instruction set. Internal to
+// formats/.
 //
 // They do the ordinary blocks, and name the others for the caller to do: those with NaNs or infinities, and those whose
 // scale or grid comes near an end of its range.
@@ -39,25 +40,29 @@ struct BlockPlan {
   const Encoder* element;
   Rounding rounding;
   RandomSite site;
-  size_t block;  // numbers in one
+  size_t block;           // numbers in one row of a block
+  size_t block_rows = 1;  // that it has
   PowerScales powers;
   QuotientScales quotients;
 };
 
-#define HALFULP_DECLARE_BLOCK_KERNELS                                                                               \
-  /* values = element · scale of whole blocks; first_index is that of x[0], for its random bits. A block b that is \
-     out of the ordinary is left alone: bit b % 64 of odd[b / 64]. */                                               \
-  void quantize_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, float* values, size_t blocks,   \
-                       uint64_t* odd);                                                                              \
-  /* The codes of elements and of scales, one a byte. */                                                            \
-  void encode_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, uint8_t* codes, uint8_t* scales,  \
-                     size_t blocks, uint64_t* odd);                                                                 \
-  /* Codes of 4 bits, two to a byte, the first one low; count is even. */                                           \
-  void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count);                                           \
-  /* values[i] = number of code i · scales[i / block], by the numbers of all 16 codes */                           \
-  void unpack_nibble_blocks(const float* numbers, const uint8_t* packed, const float* scales, size_t block,         \
-                            float* values, size_t count);                                                           \
-  /* values[i] · scales[i / block] */                                                                              \
+#define HALFULP_DECLARE_BLOCK_KERNELS                                                                                 \
+  /* amax[b] = binary32 bits of the largest magnitude of block b; a NaN counts as larger than infinity */             \
+  void block_maxima(const float* x, size_t block, size_t blocks, uint32_t* amax);                                     \
+  /* values = element · scale of one row of whole blocks whose largest magnitudes have the bits amax (null: those of \
+     the row itself); first_index is that of x[0], for its random bits. A block b that is out of the ordinary is      \
+     left alone: bit b % 64 of odd[b / 64]. */                                                                        \
+  void quantize_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax,             \
+                       float* values, size_t blocks, uint64_t* odd);                                                  \
+  /* The codes of elements and of scales (null: not wanted), one a byte. */                                           \
+  void encode_blocks(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax,               \
+                     uint8_t* codes, uint8_t* scales, size_t blocks, uint64_t* odd);                                  \
+  /* Codes of 4 bits, two to a byte, the first one low; count is even. */                                             \
+  void pack_nibbles(const uint8_t* codes, uint8_t* packed, size_t count);                                             \
+  /* values[i] = number of code i · scales[i / block], by the numbers of all 16 codes */                             \
+  void unpack_nibble_blocks(const float* numbers, const uint8_t* packed, const float* scales, size_t block,           \
+                            float* values, size_t count);                                                             \
+  /* values[i] · scales[i / block] */                                                                                \
   void multiply_blocks(float* values, const float* scales, size_t block, size_t count);
 
 namespace portable {

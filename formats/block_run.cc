@@ -1,7 +1,6 @@
 #include "formats/block_run.h"
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cassert>
 #include <limits>
@@ -33,8 +32,28 @@ ShiftRange shifts(const Encoder& e, Rounding rounding) {
 size_t packed_bytes(const BlockTarget& target, size_t count) { return target.packs_nibbles ? (count + 1) / 2 : count; }
 
 // The shortest run of whole blocks and whole transforms.
-size_t whole_unit(const BlockPlan& plan, const Hadamard& transform) {
-  return std::lcm(plan.block, size_t(transform.size()));
+size_t whole_unit(size_t block, const Hadamard* transform) {
+  return transform == nullptr ? block : std::lcm(block, size_t(transform->size()));
+}
+
+size_t divide_up(size_t count, size_t size) { return (count + size - 1) / size; }
+
+// The largest magnitudes of the blocks in a row's `x`, which begins with one.
+void row_maxima(const Hadamard* transform, std::span<const float> x, size_t block, uint32_t* amax) {
+  alignas(64) float tile[kTile];
+  const size_t step =
+      transform == nullptr ? x.size() : kTile / whole_unit(block, transform) * whole_unit(block, transform);
+  for (size_t at = 0; at < x.size(); at += step) {
+    std::span<const float> part = x.subspan(at, std::min(step, x.size() - at));
+    if (transform != nullptr) {
+      transform->apply(part, std::span(tile).first(part.size()));
+      part = std::span(tile).first(part.size());
+    }
+    const size_t whole = part.size() / block, rest = part.size() % block;
+    HALFULP_DISPATCH(block_maxima, part.data(), block, whole, amax);
+    amax += whole;
+    if (rest > 0) *amax++ = HALFULP_DISPATCH(largest_magnitude, part.data() + whole * block, rest);
+  }
 }
 
 // A piece of whole blocks of one row, its first number with index `first`.
@@ -45,26 +64,29 @@ class Piece {
 
   // As many numbers as make whole blocks and transforms and fit the buffers at hand.
   size_t largest_size(const BlockTarget& target) const {
-    const size_t unit = transform_ == nullptr ? plan_.block : whole_unit(plan_, *transform_);
+    const size_t unit = whole_unit(plan_.block, transform_);
     return (transform_ != nullptr || target.packs_nibbles ? kTile : kPiece) / unit * unit;
   }
 
-  void quantize(std::span<const float> x, size_t first, const BlockTarget& target) {
+  // `amax` is that of the piece's blocks (null: not known).
+  void quantize(std::span<const float> x, size_t first, const uint32_t* amax, const BlockTarget& target) {
     const float* in = transformed(x);
     const size_t whole = x.size() / plan_.block, size = plan_.block;
     uint64_t odd[kOddWords];
     uint8_t* const codes = target.packs_nibbles ? codes_ : target.codes;
     if (target.values != nullptr)
-      HALFULP_DISPATCH(quantize_blocks, plan_, uint32_t(first), in, target.values, whole, odd);
+      HALFULP_DISPATCH(quantize_blocks, plan_, uint32_t(first), in, amax, target.values, whole, odd);
     else
-      HALFULP_DISPATCH(encode_blocks, plan_, uint32_t(first), in, codes, target.scales, whole, odd);
+      HALFULP_DISPATCH(encode_blocks, plan_, uint32_t(first), in, amax, codes, target.scales, whole, odd);
 
     const auto by_itself = [&](size_t block, size_t count) {
       const size_t at = block * size;
+      const uint32_t largest = amax != nullptr ? amax[block] : HALFULP_DISPATCH(largest_magnitude, in + at, count);
       if (target.values != nullptr)
-        one_block_({in + at, count}, first + at, target.values + at, nullptr, nullptr);
+        one_block_({in + at, count}, first + at, largest, target.values + at, nullptr, nullptr);
       else
-        one_block_({in + at, count}, first + at, nullptr, codes + at, target.scales + block);
+        one_block_({in + at, count}, first + at, largest, nullptr, codes + at,
+                   target.scales == nullptr ? nullptr : target.scales + block);
     };
     for (size_t word = 0; word * 64 < whole; ++word)
       for (uint64_t rest = odd[word]; rest != 0; rest &= rest - 1)
@@ -92,14 +114,14 @@ class Piece {
 
 }  // namespace
 
-bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int block_cols, size_t numbers) {
+bool kernels_know(const Encoder* encoder, Rounding rounding, int block_cols, size_t numbers) {
   // Random bits are numbered by 32 bits, and a run of them does not start again at 0.
   const bool counts = !is_stochastic(rounding) || numbers <= size_t{1} << 32;
   const size_t longest = is_stochastic(rounding) ? kLongestRandomBlock : kTile;
   // SSE2 cannot round to whole numbers, which the mode C takes.
   const bool rounds = rounding != Rounding::StochasticC || active_isa() != Isa::Portable;
   return encoder != nullptr && encoder->mantissa_bits >= 1 && encoder->max_index[0] < kIndexEnd &&
-         encoder->max_index[1] < kIndexEnd && rounds && counts && block_rows == 1 && block_cols > 0 &&
+         encoder->max_index[1] < kIndexEnd && rounds && counts && block_cols > 0 &&
          size_t(block_cols) % kBlockStep == 0 && size_t(block_cols) <= longest;
 }
 
@@ -130,64 +152,70 @@ PowerScales power_scales(const Format& element, const Encoder& encoder, Rounding
           .zero_code = uint8_t(zero_code)};
 }
 
-bool fits_pieces(const BlockPlan& plan, const Hadamard& transform) { return whole_unit(plan, transform) <= kTile; }
+bool fits_pieces(size_t block, const Hadamard& transform) { return whole_unit(block, &transform) <= kTile; }
+
+std::vector<uint32_t> maxima_of_blocks(const Hadamard* transform, std::span<const float> x, size_t rows, size_t cols,
+                                       size_t block_rows, size_t block, int threads) {
+  assert(x.size() == rows * cols && (transform == nullptr || cols % size_t(transform->size()) == 0));
+  const size_t per_row = divide_up(cols, block);
+  std::vector<uint32_t> maxima(divide_up(rows, block_rows) * per_row);
+  // Rows of whole blocks are one row.
+  if (block_rows == 1 && cols % block == 0) {
+    in_parts(
+        x.size(), threads,
+        [&](size_t first, size_t size) {
+          row_maxima(transform, x.subspan(first, size), block, maxima.data() + first / block);
+        },
+        whole_unit(block, transform));
+    return maxima;
+  }
+  in_parts(
+      x.size(), threads,
+      [&](size_t first, size_t size) {
+        std::vector<uint32_t> of_row(per_row);
+        for (size_t row = first / cols; row < (first + size) / cols; ++row) {
+          row_maxima(transform, x.subspan(row * cols, cols), block, of_row.data());
+          uint32_t* const all = maxima.data() + row / block_rows * per_row;
+          for (size_t i = 0; i < per_row; ++i) all[i] = std::max(all[i], of_row[i]);
+        }
+      },
+      block_rows * cols);
+  return maxima;
+}
 
 void run_blocks(const BlockPlan& plan, const Hadamard* transform, std::span<const float> x, size_t rows, size_t cols,
-                const BlockTarget& target, const OneBlock& one_block, int threads) {
+                std::span<const uint32_t> amax, const BlockTarget& target, const OneBlock& one_block, int threads) {
   assert(x.size() == rows * cols && (transform == nullptr || cols % size_t(transform->size()) == 0));
+  assert(!amax.empty() || x.empty() || plan.block_rows == 1);
   // Rows of whole blocks are one row.
-  if (cols % plan.block == 0) {
+  if (plan.block_rows == 1 && cols % plan.block == 0) {
     cols *= rows;
     rows = 1;
   }
-  const size_t scales_per_row = (cols + plan.block - 1) / plan.block;
-  const size_t unit = transform == nullptr ? plan.block : whole_unit(plan, *transform);
+  const size_t blocks_per_row = divide_up(cols, plan.block);
   const auto run_row = [&](size_t row, size_t first, size_t size) {
     Piece piece(plan, transform, one_block);
     const size_t step = piece.largest_size(target);
     for (size_t col = first; col < first + size; col += step) {
       const size_t at = row * cols + col, count = std::min(step, first + size - col);
+      const size_t block = row / plan.block_rows * blocks_per_row + col / plan.block;
       BlockTarget part = target;
       if (target.values != nullptr) part.values += at;
       if (target.codes != nullptr) part.codes += row * packed_bytes(target, cols) + packed_bytes(target, col);
-      if (target.scales != nullptr) part.scales += row * scales_per_row + col / plan.block;
-      piece.quantize(x.subspan(at, count), at, part);
+      if (target.scales != nullptr) part.scales = row % plan.block_rows == 0 ? target.scales + block : nullptr;
+      piece.quantize(x.subspan(at, count), at, amax.empty() ? nullptr : amax.data() + block, part);
     }
   };
   // One long row is cut at blocks, many rows between them.
   if (rows == 1)
     return in_parts(
-        cols, threads, [&](size_t first, size_t size) { run_row(0, first, size); }, unit);
+        cols, threads, [&](size_t first, size_t size) { run_row(0, first, size); }, whole_unit(plan.block, transform));
   in_parts(
       x.size(), threads,
       [&](size_t first, size_t size) {
         for (size_t row = first / cols; row < (first + size) / cols; ++row) run_row(row, 0, cols);
       },
       cols);
-}
-
-uint32_t largest_magnitude_of(const Hadamard* transform, std::span<const float> x, int threads) {
-  const size_t unit = transform == nullptr ? 1 : size_t(transform->size());
-  assert(x.size() % unit == 0);
-  std::atomic<uint32_t> largest = 0;
-  const auto take = [&](const float* from, size_t count) {
-    const uint32_t found = HALFULP_DISPATCH(largest_magnitude, from, count);
-    uint32_t known = largest;
-    while (found > known && !largest.compare_exchange_weak(known, found)) continue;
-  };
-  in_parts(
-      x.size(), threads,
-      [&](size_t first, size_t size) {
-        if (transform == nullptr) return take(x.data() + first, size);
-        std::vector<float> tile(std::max(kTile, unit));
-        for (size_t at = first; at < first + size; at += tile.size()) {
-          const std::span<const float> part = x.subspan(at, std::min(tile.size(), first + size - at));
-          transform->apply(part, std::span(tile).first(part.size()));
-          take(tile.data(), part.size());
-        }
-      },
-      unit);
-  return largest;
 }
 
 void unpack_blocks(const Format& element, bool packs_nibbles, std::span<const uint8_t> codes,

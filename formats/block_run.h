@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "formats/block_kernels.h"
 #include "formats/format.h"
@@ -13,8 +14,8 @@
 
 namespace halfulp {
 
-/// Whether the kernels know blocks of that shape and element in an array of `numbers`. `encoder` may be null.
-bool kernels_know(const Encoder* encoder, Rounding rounding, int block_rows, int block_cols, size_t numbers);
+/// Whether the kernels know blocks of so many columns and that element in an array of `numbers`. `encoder` may be null.
+bool kernels_know(const Encoder* encoder, Rounding rounding, int block_cols, size_t numbers);
 
 /// Whether they know the quotients of elements and scales of these formats.
 bool kernels_know_quotients(const Format& element, const Encoder& encoder, Rounding rounding, const Format& scale,
@@ -32,22 +33,24 @@ struct BlockTarget {
   bool packs_nibbles = false;
 };
 
-/// Quantises one block whose first number has index `first` in the array, to values or to a byte per code and the
-/// scale.
-using OneBlock =
-    std::function<void(std::span<const float> x, size_t first, float* values, uint8_t* codes, uint8_t* scale)>;
+/// Quantises one row of a block whose largest magnitude has the bits amax; its first number has index `first` in the
+/// array. To values, or to a byte per code and the scale (null: not wanted).
+using OneBlock = std::function<void(std::span<const float> x, size_t first, uint32_t amax, float* values,
+                                    uint8_t* codes, uint8_t* scale)>;
 
 /// Whether a piece of whole blocks and whole transforms fits the buffers.
-bool fits_pieces(const BlockPlan& plan, const Hadamard& transform);
+bool fits_pieces(size_t block, const Hadamard& transform);
 
-/// Quantises an array of rows x cols whose rows are cut into blocks; `one_block` does what the kernels leave. A
-/// transform comes first where there is one that fits_pieces; its size divides cols. Packed rows start with a byte of
-/// their own. The target may be x.
+/// binary32 bits of the largest magnitudes of an array's blocks, row-major over their grid; a NaN counts as larger than
+/// infinity. A transform comes first where there is one that fits_pieces.
+std::vector<uint32_t> maxima_of_blocks(const Hadamard* transform, std::span<const float> x, size_t rows, size_t cols,
+                                       size_t block_rows, size_t block, int threads);
+
+/// Quantises an array of rows x cols; `one_block` does what the kernels leave. `amax` is what maxima_of_blocks gives;
+/// it may be empty where blocks have one row. A transform comes first where there is one that fits_pieces; its size
+/// divides cols. Packed rows start with a byte of their own. The target may be x.
 void run_blocks(const BlockPlan& plan, const Hadamard* transform, std::span<const float> x, size_t rows, size_t cols,
-                const BlockTarget& target, const OneBlock& one_block, int threads);
-
-/// binary32 bits of the largest magnitude of the transformed array; a NaN counts as larger than infinity.
-uint32_t largest_magnitude_of(const Hadamard* transform, std::span<const float> x, int threads);
+                std::span<const uint32_t> amax, const BlockTarget& target, const OneBlock& one_block, int threads);
 
 /// Values of codes, one to a byte or packed as nibbles, of rows of `cols`; `scales` are those of each row's blocks of
 /// `block`, for `block_rows` rows.

@@ -16,22 +16,22 @@ namespace halfulp {
 namespace {
 
 constexpr std::string_view kPtx = "PTX ISA 9.4, cvt with .rs";
-constexpr std::string_view kUnverified = "unverified: alignment of the random bits, subnormal results";
-constexpr std::string_view kUnverifiedBytes = "unverified: which byte of rbits serves a, b, e and f; subnormal results";
+constexpr std::string_view kAlignment = "alignment of the random bits, subnormal results";
+constexpr std::string_view kBytes = "which byte of rbits serves a, b, e and f; subnormal results";
 
 constexpr CvtRsForm by_pairs(std::string_view name, std::string_view format) {
-  return {name, format, 4, 8, 16, {16, 16, 0, 0}, true, kPtx, kUnverified};
+  return {name, format, 4, 8, 16, {16, 16, 0, 0}, true, kPtx, Evidence::Unverified, kAlignment};
 }
 
 constexpr std::array kForms = {
-    CvtRsForm{"f16x2", "binary16", 2, 16, 13, {16, 0}, false, kPtx, kUnverified},
-    CvtRsForm{"bf16x2", "bfloat16", 2, 16, 16, {16, 0}, false, kPtx, kUnverified},
+    CvtRsForm{"f16x2", "binary16", 2, 16, 13, {16, 0}, false, kPtx, Evidence::Unverified, kAlignment},
+    CvtRsForm{"bf16x2", "bfloat16", 2, 16, 16, {16, 0}, false, kPtx, Evidence::Unverified, kAlignment},
     by_pairs("e4m3x4", "e4m3fn"),
     by_pairs("e5m2x4", "e5m2"),
     by_pairs("e3m2x4", "e3m2"),
     by_pairs("e2m3x4", "e2m3"),
     // the upper bytes of the two halves serve a and b, the lower ones e and f
-    CvtRsForm{"e2m1x4", "e2m1", 4, 4, 8, {24, 8, 16, 0}, true, kPtx, kUnverifiedBytes},
+    CvtRsForm{"e2m1x4", "e2m1", 4, 4, 8, {24, 8, 16, 0}, true, kPtx, Evidence::Unverified, kBytes},
 };
 
 // Whether every operand's random bits are in rbits, and every code has its place in the result.

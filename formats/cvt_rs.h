@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "formats/evidence.h"
 #include "formats/format.h"
 #include "formats/names.h"
 
@@ -31,7 +32,8 @@ struct CvtRsForm {
   std::array<int, 4> lowest_random;  // the lowest of them, for each operand
   bool always_saturates;             // the instruction has no form without .satfinite
   std::string_view source;
-  std::string_view evidence;
+  Evidence evidence;
+  std::string_view open;  // what the source does not say and hardware must
 };
 
 std::span<const CvtRsForm> cvt_rs_forms();

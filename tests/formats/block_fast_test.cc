@@ -79,6 +79,13 @@ std::vector<BlockFormat> block_formats_of_all_kinds() {
     for (const char* element : {"e2m1", "int4", "e3m2"})
       for (bool tensor_scale : {true, false})
         all.push_back(format(element, "ue4m3", cols, ScaleRule::Nearest, tensor_scale));
+  for (int rows : {2, 16, 0})
+    for (int cols : {16, 32, 48}) {
+      all.push_back(format("e2m1", "e8m0", cols, ScaleRule::Floor, false));
+      all.push_back(format("e2m1", "ue4m3", cols, ScaleRule::Nearest, true));
+      all.push_back(format("e4m3fn", "e8m0", cols, ScaleRule::Rceil, false));
+      for (size_t i = all.size() - 3; i < all.size(); ++i) all[i].rows = rows;
+    }
   all.push_back(format("e2m1", "ue5m3", 16, ScaleRule::Nearest, true));
   all.push_back(format("e2m1", "e4m3fn", 16, ScaleRule::Nearest, true));
   all.push_back(format("e2m1", "ue4m3", 5, ScaleRule::Nearest, true));
@@ -115,7 +122,8 @@ Wanted wanted(const BlockQuantizer& quantizer, const Data& data) {
     const size_t row = i / size_t(data.cols), col = i % size_t(data.cols);
     uint8_t& byte = result.codes[row * row_bytes + col / size_t(per_byte)];
     byte = uint8_t(byte | all.codes[i] << (col % size_t(per_byte) * 4));
-    const uint32_t scale = all.scales[row * row_scales + col / size_t(its.cols)];
+    const size_t block_row = its.rows == 0 ? 0 : row / size_t(its.rows);
+    const uint32_t scale = all.scales[block_row * row_scales + col / size_t(its.cols)];
     result.values.push_back(float(decode(its.element, all.codes[i]) * decode(its.scale, scale)));
   }
   return result;
@@ -165,9 +173,9 @@ std::string difference_of_ways(const BlockQuantizer& quantizer, const Data& data
 std::string where(const BlockQuantizer& quantizer, const Mode& mode, const Data& data, Kind kind,
                   const Hadamard* transform) {
   const BlockFormat& its = quantizer.format();
-  return fmt::format("{}/{} blocks of {}, {}, {} with {} random bits, {}x{}, kind {}, transform {}: ",
-                     std::string_view(its.element.name), std::string_view(its.scale.name), its.cols, name(its.rule),
-                     name(mode.rounding), mode.random_bits, data.rows, data.cols, int(kind),
+  return fmt::format("{}/{} blocks of {}x{}, {}, {} with {} random bits, {}x{}, kind {}, transform {}: ",
+                     std::string_view(its.element.name), std::string_view(its.scale.name), its.rows, its.cols,
+                     name(its.rule), name(mode.rounding), mode.random_bits, data.rows, data.cols, int(kind),
                      transform == nullptr ? 0 : transform->size());
 }
 
@@ -216,7 +224,8 @@ TEST(BlockWays, do_not_depend_on_the_number_of_threads) {
   const Hadamard transform(16);
   for (const auto& [rows, cols] : {std::pair{5, 20000}, {999, 112}, {400, 101}})
     for (const BlockFormat& its :
-         {format("e2m1", "e8m0", 32, ScaleRule::Floor, false), format("e2m1", "ue4m3", 16, ScaleRule::Nearest, true)}) {
+         {format("e2m1", "e8m0", 32, ScaleRule::Floor, false), format("e2m1", "ue4m3", 16, ScaleRule::Nearest, true),
+          make_block_format("nvfp4:shape=16x16")}) {
       const BlockQuantizer quantizer(its, Rounding::StochasticA, 8);
       const Data data = numbers(Kind::Ordinary, rows, cols, 3);
       const Hadamard* const first = cols % 16 == 0 ? &transform : nullptr;

@@ -75,7 +75,8 @@ TEST(CvtRs, every_form_is_tested_here_and_unverified) {
   EXPECT_EQ(cvt_rs_forms().size(), kRandomOfOperands.size());
   for (const CvtRsForm& form : cvt_rs_forms()) {
     EXPECT_TRUE(kRandomOfOperands.contains(std::string(form.name))) << form.name;
-    EXPECT_TRUE(form.evidence.starts_with("unverified")) << form.name;
+    EXPECT_EQ(form.evidence, Evidence::Unverified) << form.name;
+    EXPECT_FALSE(form.open.empty()) << form.name;
   }
 }
 
