@@ -33,6 +33,16 @@ HALFULP_INLINE bool differ(I32 a, I32 b) {
 #endif
 }
 
+// Whether a differs from b or c from d.
+HALFULP_INLINE bool differ(I32 a, I32 b, I32 c, I32 d) {
+#if defined(__AVX512F__)
+  return !_kortestz_mask16_u8(_mm512_cmpneq_epi32_mask((__m512i)a, (__m512i)b),
+                              _mm512_cmpneq_epi32_mask((__m512i)c, (__m512i)d));
+#else
+  return differ((a ^ b) | (c ^ d), I32{});
+#endif
+}
+
 // A bit per lane of what comparisons give.
 HALFULP_INLINE uint64_t bit_mask(I32 lanes) {
 #if defined(__AVX512F__)
@@ -237,13 +247,17 @@ HALFULP_INLINE void quantize_one_by_one(const Elements& elements, const float* x
   }
 }
 
-// Four vectors at a time, which are those of kBlocks blocks or of a part of one.
+// Four vectors at a time, which are those of kBlocks blocks or of a part of one. Elements may know a way to do them
+// together, which returns whether it did.
 template <size_t kBlocks, class Elements, class Out>
 HALFULP_INLINE void quantize_in_groups(const Elements& elements, const float* x, Out* out, Fields fields, size_t size,
                                        size_t blocks, SignPlace sign) {
   const size_t whole = blocks / kBlocks * kBlocks, vectors = kBlocks > 1 ? kGroup * kLanes : size;
   for (size_t b = 0; b < whole; b += kBlocks) {
     for (size_t i = b * size; i < b * size + vectors; i += kGroup * kLanes) {
+      if constexpr (requires { elements.template quantize_together<kBlocks>(b, x, out); })
+        if (elements.template quantize_together<kBlocks>(b, x + i, out + i)) [[likely]]
+          continue;
       I32 codes[kGroup], numbers[kGroup];
 #pragma GCC unroll 4
       for (size_t v = 0; v < kGroup; ++v) {
@@ -445,8 +459,11 @@ struct Scales {
     const I32 quotient = bits_of(of_scale / float_of(found.bits));
     const F32 factor = float_of(quotient & ~is_zero);
     const I32 is_odd = (quotient < splat(bits_of(kMinFactor))) | (quotient > splat(bits_of(kMaxFactor)));
-    kinds.odd |= bit_mask(amax_is_odd | (is_odd & ~is_zero)) << b;
-    kinds.zero |= bit_mask(is_zero) << b;
+    // zeros among them, whose quotient is infinite
+    if (bit_mask(amax_is_odd | is_odd) != 0) [[unlikely]] {
+      kinds.odd |= bit_mask(amax_is_odd | (is_odd & ~is_zero)) << b;
+      kinds.zero |= bit_mask(is_zero) << b;
+    }
     store(batch.scale + b, found.bits);
     if (needs_codes) store_narrow(batch.code + b, found.codes);
     store(batch.low + b, factor * (1 - kSlack));
@@ -501,14 +518,9 @@ class QuotientElements {
   template <class Out>
   HALFULP_INLINE I32 rounded(const Block& block, I32 x, const float* from, Fields fields) const {
     if constexpr (is_shorter<Out>()) {
-      // The shorter way of the most frequent case: the steps are those of the lower end, because what is nearest beside
-      // a power of two does not depend on them either.
-      const F32 magnitude = float_of(limited_magnitude(x, block.limit));
-      const I32 low = bits_of(magnitude * block.low);
-      const F32 constant = float_of(max(low & splat(kInfinityBits), grid_.lowest)) * constant_factor<R>(grid_);
-      const F32 sum = multiply_add(magnitude, block.low, constant);
-      if (!differ(bits_of(sum), bits_of(multiply_add(magnitude, block.high, constant)))) [[likely]]
-        return bits_of(sum - constant);
+      const Ends ends = rounded_ends(block, x);
+      if (!differ(ends.low, ends.high)) [[likely]]
+        return bits_of(float_of(ends.low) - ends.constant);
       return exactly_rounded<Out>(block, x, from, fields);
     }
     const I32 low = product(x, block.low), high = upper_product(x, block.high);
@@ -534,10 +546,46 @@ class QuotientElements {
   }
   HALFULP_INLINE const Results<kIsPlain>& results() const { return results_; }
 
+  // kGroup vectors of kBlocks blocks from block `first` on, unless one of them has to be divided exactly.
+  template <size_t kBlocks>
+  HALFULP_INLINE bool quantize_together(size_t first, const float* from, float* to) const
+      requires(R == Rounding::TiesToEven && kIsPlain) {
+    I32 x[kGroup];
+    Ends ends[kGroup];
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kGroup; ++v) {
+      x[v] = load<I32>(from + v * kLanes);
+      ends[v] = rounded_ends(block(first + v * kBlocks / kGroup), x[v]);
+    }
+    if (differ(ends[0].low, ends[0].high, ends[1].low, ends[1].high) ||
+        differ(ends[2].low, ends[2].high, ends[3].low, ends[3].high)) [[unlikely]]
+      return false;
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kGroup; ++v) {
+      const I32 bits = bits_of(float_of(ends[v].low) - ends[v].constant);
+      store(to + v * kLanes, value(block(first + v * kBlocks / kGroup), x[v], bits));
+    }
+    return true;
+  }
+
  private:
   template <class Out>
   HALFULP_INLINE static constexpr bool is_shorter() {
     return R == Rounding::TiesToEven && kIsPlain && sizeof(Out) == sizeof(float);
+  }
+
+  // The sums that round both ends of the interval, on the steps of the lower one, because what is nearest beside a
+  // power of two does not depend on them either.
+  struct Ends {
+    F32 constant;
+    I32 low, high;
+  };
+  HALFULP_INLINE Ends rounded_ends(const Block& block, I32 x) const {
+    const F32 magnitude = float_of(limited_magnitude(x, block.limit));
+    const I32 low = bits_of(magnitude * block.low);
+    const F32 constant = float_of(max(low & splat(kInfinityBits), grid_.lowest)) * constant_factor<R>(grid_);
+    return {constant, bits_of(multiply_add(magnitude, block.low, constant)),
+            bits_of(multiply_add(magnitude, block.high, constant))};
   }
 
   HALFULP_INLINE I32 product(I32 x, F32 factor) const {
