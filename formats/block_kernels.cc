@@ -696,27 +696,8 @@ void choose_signs(const BlockPlan& plan, uint32_t first_index, const float* x, c
 template <class Out>
 void choose_rounding(const BlockPlan& plan, uint32_t first_index, const float* x, const uint32_t* amax, Out* out,
                      uint8_t* scales, size_t blocks, uint64_t* odd) {
-#define HALFULP_CASE(mode) \
-  case Rounding::mode: return choose_signs<Rounding::mode>(plan, first_index, x, amax, out, scales, blocks, odd)
-  switch (plan.rounding) {
-    HALFULP_CASE(TiesToEven);
-    HALFULP_CASE(TiesToAway);
-    HALFULP_CASE(TiesToZero);
-    HALFULP_CASE(TiesToOdd);
-    HALFULP_CASE(TiesTowardPositive);
-    HALFULP_CASE(TiesTowardNegative);
-    HALFULP_CASE(TowardZero);
-    HALFULP_CASE(TowardPositive);
-    HALFULP_CASE(TowardNegative);
-    HALFULP_CASE(AwayFromZero);
-    HALFULP_CASE(ToOdd);
-    HALFULP_CASE(ToEven);
-    HALFULP_CASE(StochasticA);
-    HALFULP_CASE(StochasticB);
-    HALFULP_CASE(StochasticC);
-    HALFULP_CASE(StochasticEqual);
-  }
-#undef HALFULP_CASE
+  with_rounding(plan.rounding,
+                [&]<Rounding R>() { choose_signs<R>(plan, first_index, x, amax, out, scales, blocks, odd); });
 }
 
 }  // namespace

@@ -52,33 +52,6 @@ void loop(const Encoder& e, RandomRun& random, uint32_t first, const float* x, R
   }
 }
 
-// Calls use.template operator()<R>() for the rounding at hand.
-template <class Use>
-[[gnu::always_inline]] inline auto with_rounding(Rounding rounding, Use use) {
-#define HALFULP_CASE(mode) \
-  case Rounding::mode: return use.template operator()<Rounding::mode>()
-  switch (rounding) {
-    HALFULP_CASE(TiesToEven);
-    HALFULP_CASE(TiesToAway);
-    HALFULP_CASE(TiesToZero);
-    HALFULP_CASE(TiesToOdd);
-    HALFULP_CASE(TiesTowardPositive);
-    HALFULP_CASE(TiesTowardNegative);
-    HALFULP_CASE(TowardZero);
-    HALFULP_CASE(TowardPositive);
-    HALFULP_CASE(TowardNegative);
-    HALFULP_CASE(AwayFromZero);
-    HALFULP_CASE(ToOdd);
-    HALFULP_CASE(ToEven);
-    HALFULP_CASE(StochasticA);
-    HALFULP_CASE(StochasticB);
-    HALFULP_CASE(StochasticC);
-    HALFULP_CASE(StochasticEqual);
-  }
-#undef HALFULP_CASE
-  __builtin_unreachable();
-}
-
 // ---- vectors ----
 
 // The two ways to round a vector of numbers, larger ones than limit as limit. `bits` and `index` are those of

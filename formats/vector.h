@@ -355,6 +355,33 @@ HALFULP_INLINE constexpr Addition addition(Rounding rounding) {
   return {kZero, false, 0, false, false};
 }
 
+/// Calls use.template operator()<R>() for the rounding at hand.
+template <class Use>
+HALFULP_INLINE auto with_rounding(Rounding rounding, Use use) {
+#define HALFULP_CASE(mode) \
+  case Rounding::mode: return use.template operator()<Rounding::mode>()
+  switch (rounding) {
+    HALFULP_CASE(TiesToEven);
+    HALFULP_CASE(TiesToAway);
+    HALFULP_CASE(TiesToZero);
+    HALFULP_CASE(TiesToOdd);
+    HALFULP_CASE(TiesTowardPositive);
+    HALFULP_CASE(TiesTowardNegative);
+    HALFULP_CASE(TowardZero);
+    HALFULP_CASE(TowardPositive);
+    HALFULP_CASE(TowardNegative);
+    HALFULP_CASE(AwayFromZero);
+    HALFULP_CASE(ToOdd);
+    HALFULP_CASE(ToEven);
+    HALFULP_CASE(StochasticA);
+    HALFULP_CASE(StochasticB);
+    HALFULP_CASE(StochasticC);
+    HALFULP_CASE(StochasticEqual);
+  }
+#undef HALFULP_CASE
+  __builtin_unreachable();
+}
+
 /// A format's numbers as the additions see them. Lanes may belong to different grids.
 struct Grid {
   I32 lowest;      // exponent field of the smallest normal, in place; lower bits are 0
