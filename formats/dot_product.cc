@@ -96,8 +96,8 @@ uint64_t rounded(std::string_view result, Rounding rounding, const Real& x) {
   uint64_t code = encode(format, {.rounding = rounding}, x);
   if (x.kind == Real::Kind::Finite && x.exponent > max_exponent(format))
     code = (format.max_index() + 1) | (x.negative ? uint32_t{1} << (format.bits() - 1) : 0);
-  // e8m13: a binary32 number whose lowest bits are zeros
-  return result == "e8m13" ? code << (32 - format.bits()) : code;
+  // what has binary32's exponents is a binary32 number whose lowest bits are zeros
+  return format.exponent_bits == 8 ? code << (32 - format.bits()) : code;
 }
 
 uint64_t nan_code(std::string_view accumulator) {
@@ -201,7 +201,15 @@ Int128 aligned(const Term& x, int top, int fraction) {
 // The same of a whole number of 2^(from) steps, cut down to the next multiple of 2^(to).
 Int128 floored(Int128 x, int from, int to) { return to <= from ? x << (from - to) : x >> std::min(to - from, 127); }
 
-Real real_of(Int128 x, int power) { return Real::dyadic(uint64_t(x < 0 ? -x : x), power).with_sign(x < 0); }
+// x · 2^power; beyond 64 bits, with what is below them as the sticky bit.
+Real real_of(Int128 x, int power) {
+  Int128 magnitude = x < 0 ? -x : x;
+  bool sticky = false;
+  for (; magnitude >> 64 != 0; magnitude >>= 1, ++power) sticky |= (magnitude & 1) != 0;
+  Real real = Real::dyadic(uint64_t(magnitude), power);
+  real.sticky = sticky;
+  return real.with_sign(x < 0);
+}
 
 int largest_exponent(const std::vector<Term>& terms, int least) {
   for (const Term& term : terms)
@@ -373,7 +381,6 @@ uint64_t split_floored_block(const MatrixUnit& unit, const Block& block) {
 
 // ---- binary32 arithmetic step by step ----
 
-float float_of(uint64_t code) { return std::bit_cast<float>(uint32_t(code)); }
 uint64_t code_of(float x) { return std::isnan(x) ? kCanonicalNan32 : std::bit_cast<uint32_t>(x); }
 
 float flushed_result(const MatrixUnit& unit, float x) {

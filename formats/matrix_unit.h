@@ -78,6 +78,19 @@ std::span<const MatrixUnit> matrix_units();
 /// Throws UnknownName.
 const MatrixUnit& find_matrix_unit(std::string_view name);
 
+/// One of what parse_matrix_unit changes about a unit.
+struct MatrixUnitField {
+  std::string_view name, values, meaning;
+};
+
+/// What may be changed, with the values that are allowed.
+std::span<const MatrixUnitField> matrix_unit_fields();
+
+/// NAME of a unit or NAME:FIELD=VALUE,…, a unit that nobody has built: its name is all of the text, its evidence
+/// `convention`, and it has no fixtures. Throws std::invalid_argument for values, and fields, that the unit's operation
+/// has no use for.
+MatrixUnit parse_matrix_unit(std::string_view text);
+
 template <>
 struct EnumNames<DotOperation> {
   static constexpr std::string_view kind = "operation";
