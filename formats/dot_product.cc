@@ -172,6 +172,7 @@ struct Block {
     for (size_t k = first; k < first + count; ++k) {
       const Value a = all.a(k), b = all.b(k);
       specials.add_product(a, b);
+      if (!all.unit.scale.empty()) specials.add(all.scale(k));
       products.push_back(a.term * b.term);
     }
   }
@@ -240,9 +241,7 @@ uint64_t truncated_block(const MatrixUnit& unit, const Block& block) {
 
 uint64_t scaled_block(const Operands& all, Block block, size_t first) {
   for (size_t i = 0; i < block.products.size(); ++i) {
-    const Value scale = all.scale(first + i);
-    if (scale.kind == Kind::Nan) return nan_code(all.unit.accumulator);
-    block.products[i] = block.products[i] * scale.term;
+    block.products[i] = block.products[i] * all.scale(first + i).term;
   }
   return truncated_block(all.unit, block);
 }
@@ -255,7 +254,6 @@ uint64_t group_scaled_block(const Operands& all, const Block& block) {
   int top = largest_exponent(terms, unit.zero_exponent);
   for (size_t first = 0; first < block.products.size(); first += size_t(unit.group)) {
     const Value scale = all.scale(first);
-    if (scale.kind == Kind::Nan) return nan_code(unit.accumulator);
     Int128 sum = 0;
     bool all_zeros = true;
     for (size_t i = first; i < first + size_t(unit.group); ++i) {
@@ -351,7 +349,8 @@ uint64_t floored_sum(const MatrixUnit& unit, Int128 products, int products_top, 
 }
 
 bool overflows(const Term& product) {
-  return product.significand != 0 && product.exponent - product.fraction + std::bit_width(product.significand) > 128;
+  return product.significand != 0 &&
+         product.exponent - product.fraction + int(std::bit_width(product.significand)) > 128;
 }
 
 // Products of 2^128 and more are infinities.
