@@ -168,8 +168,9 @@ void read_array(const InputFile& file, std::string_view what, std::vector<uint64
       file.reject(fmt::format("{} ends after {} bytes; its header says {}", what, arrived, count * sizeof(Word)));
     codes.assign(words.begin(), words.end());
   });
+  const uint64_t largest = largest_code(format);
   for (size_t i = 0; i < count; ++i)
-    if (codes[i] > largest_code(format))
+    if (codes[i] > largest)
       file.reject(fmt::format("{}, code {}: {:x} is not a code of {}", what, i, codes[i], format));
 }
 

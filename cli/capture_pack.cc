@@ -150,7 +150,9 @@ PackName parse_pack_name(std::string_view name) {
   if (split == std::string_view::npos || !name.ends_with(kEnding))
     throw std::invalid_argument("the name of a pack is GPU_FORMAT.bin, such as H100_E4M3.bin");
   const std::string_view format = name.substr(split + 1);
-  return {name.substr(0, split), format.substr(0, format.size() - kEnding.size())};
+  const PackName parts = {name.substr(0, split), format.substr(0, format.size() - kEnding.size())};
+  find_row("GPU", parts.gpu, kGpus);
+  return parts;
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ namespace {
 struct Part {
   std::string_view name, format;
   size_t count;
+  size_t bytes = code_bytes(format);  // of a code
+  uint64_t largest = largest_code(format);
 };
 
 std::vector<Part> record_parts(const MatrixUnit& unit) {
@@ -74,10 +76,10 @@ uint64_t parse_unit_code(std::string_view word, const Part& part, size_t index, 
   if (digits.starts_with("0x") || digits.starts_with("0X")) digits.remove_prefix(2);
   uint64_t code = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
-  if (error != std::errc() || end != digits.data() + digits.size() || code > largest_code(part.format))
+  if (error != std::errc() || end != digits.data() + digits.size() || code > part.largest)
     throw std::invalid_argument(
         fmt::format("standard input, line {}, {} {} '{}': not a code of {}; hexadecimal from 0 to {:x}", line,
-                    part.name, index, printable(word.substr(0, 20)), part.format, largest_code(part.format)));
+                    part.name, index, printable(word.substr(0, 20)), part.format, part.largest));
   return code;
 }
 
@@ -107,14 +109,14 @@ std::vector<uint64_t> decode_record(std::span<const std::byte> bytes, const std:
   std::vector<uint64_t> codes;
   for (const Part& part : parts)
     for (size_t i = 0; i < part.count; ++i) {
-      const size_t size = code_bytes(part.format);
+      const size_t size = part.bytes;
       uint64_t code = 0;
       std::memcpy(&code, bytes.data(), size);
       bytes = bytes.subspan(size);
-      if (code > largest_code(part.format))
+      if (code > part.largest)
         throw std::invalid_argument(
             fmt::format("standard input, record {}, {} {}: {:x} is not a code of {}; from 0 to {:x}", record, part.name,
-                        i, code, part.format, largest_code(part.format)));
+                        i, code, part.format, part.largest));
       codes.push_back(code);
     }
   return codes;
@@ -123,7 +125,7 @@ std::vector<uint64_t> decode_record(std::span<const std::byte> bytes, const std:
 void compute_binary(const MatrixUnit& unit) {
   const std::vector<Part> parts = record_parts(unit);
   size_t record_bytes = 0;
-  for (const Part& part : parts) record_bytes += part.count * code_bytes(part.format);
+  for (const Part& part : parts) record_bytes += part.count * part.bytes;
   std::vector<std::byte> buffer(std::max(size_t{1} << 16, record_bytes)), results;
   size_t held = 0;
   uint64_t done = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <vector>
 
 #include "formats/codec.h"
 #include "formats/dot_product.h"
@@ -18,9 +19,9 @@ std::string code_text(std::string_view format, uint64_t code) {
 }
 
 std::string code_texts(std::string_view format, std::span<const uint64_t> codes) {
-  std::string all;
-  for (const uint64_t code : codes) all += (all.empty() ? "" : " ") + code_text(format, code);
-  return all;
+  std::vector<std::string> texts;
+  for (const uint64_t code : codes) texts.push_back(code_text(format, code));
+  return fmt::format("{}", fmt::join(texts, " "));
 }
 
 Cell code_value(std::string_view format, uint64_t code) {

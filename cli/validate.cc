@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -62,6 +63,7 @@ int run_validate(Arguments& arguments) {
   arguments.table_style(style);
   arguments.parse();
   if (files.empty()) throw std::invalid_argument("FILE is missing: captured outputs, at least one file");
+  if (std::ranges::count(files, "") > 0) throw std::invalid_argument("FILE: an empty word; a value belongs there");
 
   std::optional<MatrixUnit> given;
   if (unit) given = parse_matrix_unit(*unit);

@@ -541,6 +541,7 @@ uint64_t dot_product_add(const MatrixUnit& unit, const DotInputs& in) {
 int operand_bits(std::string_view format) {
   if (format == "binary64") return 64;
   if (format == "bit") return 1;
+  if (format == "int32") return 32;
   return format == "tf32" ? 32 : parse_format(format).bits();
 }
 

@@ -37,8 +37,8 @@ bool has_block(const MatrixUnit& unit) {
 bool rounds_sums(const MatrixUnit& unit) {
   return has_fraction(unit) || is_paired(unit) || unit.operation == ExactFused;
 }
-bool is_of_floats(const MatrixUnit& unit) {
-  return unit.a != "binary64" && !is_any(unit.operation, {Integer, XorPopcount, AndPopcount});
+bool may_flush(const MatrixUnit& unit) {
+  return unit.a != "binary64" && !is_any(unit.operation, {ViaHalf, Integer, XorPopcount, AndPopcount});
 }
 bool has_products(const MatrixUnit&) { return true; }
 
@@ -112,11 +112,9 @@ constexpr FieldRule kRules[] = {
      cuts_terms,
      [](MatrixUnit& unit, std::string_view text) { unit.zero = parse<ZeroSign>(text); }},
     {{"flushes_operands", kBooleans, "subnormal a and b are zeros"},
-     is_of_floats,
+     may_flush,
      set_boolean<&MatrixUnit::flushes_operands>},
-    {{"flushes_accumulator", kBooleans, "a subnormal c is"},
-     is_of_floats,
-     set_boolean<&MatrixUnit::flushes_accumulator>},
+    {{"flushes_accumulator", kBooleans, "a subnormal c is"}, may_flush, set_boolean<&MatrixUnit::flushes_accumulator>},
     {{"saturates", kBooleans, "whole numbers are clamped"}, is_integer, set_boolean<&MatrixUnit::saturates>},
 };
 

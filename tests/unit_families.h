@@ -62,11 +62,13 @@ enum class UnitFamily {
   Cancel,      // a product and its negative above the rest
   Tiny,        // products and c near the accumulator's smallest numbers
   Floor,       // the same, of three terms, one of them a quantum or half of one (probes P8 and P9)
+  Zeros,       // products of zeros of both signs, and c a zero or small: what is not random meets no other term (P13)
 };
 inline constexpr std::array kUnitFamilies = {UnitFamily::Normal, UnitFamily::Bits,   UnitFamily::FiniteBits,
                                              UnitFamily::Window, UnitFamily::Cancel, UnitFamily::Tiny,
-                                             UnitFamily::Floor};
-inline constexpr std::array kUnitFamilyNames = {"normal", "bits", "finbits", "window", "cancel", "tiny", "floor"};
+                                             UnitFamily::Floor,  UnitFamily::Zeros};
+inline constexpr std::array kUnitFamilyNames = {"normal", "bits", "finbits", "window",
+                                                "cancel", "tiny", "floor",   "zeros"};
 
 /// A stream of records for one unit of float formats.
 class UnitStimulus {
@@ -97,6 +99,7 @@ class UnitStimulus {
       case UnitFamily::Cancel: return cancel(record);
       case UnitFamily::Tiny: return tiny(record);
       case UnitFamily::Floor: return near_floor(record);
+      case UnitFamily::Zeros: return zeros(record);
     }
   }
 
@@ -158,6 +161,14 @@ class UnitStimulus {
     put_power(record, c_.lowest() - between(0, 1), negative);
     put_power(record, c_.lowest() - between(1, 26), one_in(2) != negative);
     record.c = one_in(4) ? c_.around(c_.lowest(), random_) : 0;
+  }
+
+  // All zeros negative as often as not: rarely would all products be by themselves.
+  void zeros(UnitRecord& record) {
+    const bool mixes = one_in(2);
+    for (uint64_t& x : record.a) x = a_.of(mixes && one_in(2) ? 0.0 : -0.0);
+    for (uint64_t& x : record.b) x = b_.of(mixes && one_in(2) ? -0.0 : 0.0);
+    record.c = one_in(2) ? c_.of(one_in(2) ? 0.0 : -0.0) : c_.around(between(c_.lowest(), c_.lowest_normal()), random_);
   }
 
   // Scales near one, but where everything is asked for.
