@@ -357,6 +357,13 @@ TEST(DotProductByHand, cdna3_floors) {
   EXPECT_EQ(Probe("cdna3.mfma.bf16").product(0, 0x1p127, 2).d(), kInf);
   EXPECT_EQ(Probe("cdna3.mfma.bf16").product(0, 0x1p127, 2).product(1, -0x1p127, 2).code(), 0x7fffffffu)
       << "products overflow by themselves";
+  EXPECT_EQ(Probe("cdna3.mfma.bf16").product(0, 0x1p127, 1).product(1, -0x1p127, 1).d(), 0) << "2^127 is none yet";
+  // the result is floored at 31 bits before it is rounded: of 1 + 2^-24 + 2^-32 a tie is left
+  EXPECT_EQ(Probe("cdna3.mfma.f16").product(0, 0x1p-12, 0x1.01p-12).c(1).d(), 1);
+  EXPECT_EQ(Probe("cdna3.mfma.f16").product(0, 0x1p-12, 0x1.02p-12).c(1).d(), 1 + 0x1p-23);
+  // a c far below the products is a zero where FP8 meets, not the first step below them
+  EXPECT_EQ(Probe("cdna3.mfma.e4m3fnuz").product(0, 1, 1).c(-0x1p-25).d(), 1 - 0x1p-24);
+  EXPECT_EQ(Probe("cdna3.mfma.e4m3fnuz").product(0, 1, 1).c(-0x1p-26).d(), 1);
   // even and odd products have exponents of their own: 2^-12 keeps its place though 2^14 - 24 bits is above it
   EXPECT_EQ(Probe("cdna3.mfma.e4m3fnuz").product(0, 64, 64).product(1, -64, 64).power(2, -12).d(), 0x1p-12);
   EXPECT_EQ(Probe("cdna3.mfma.e4m3fnuz").product(0, 64, 64).product(2, -64, 64).power(4, -13).d(), 0);
@@ -392,6 +399,8 @@ TEST(DotProductByHand, arm_rounds_to_odd_or_fuses) {
   EXPECT_EQ(Probe("arm.bfdot").product(0, 1, 1).power(1, -26).d(), 1 + 0x1p-23);
   EXPECT_EQ(Probe("arm.bfdot.ebf").product(0, 1, 1).power(1, -26).d(), 1);
   EXPECT_EQ(Probe("arm.bfdot").product(0, 0x1p127, 2).code(), 0x7f800000u) << "overflow is to infinity";
+  EXPECT_EQ(Probe("arm.bfdot").power(0, -130).d(), 0) << "subnormal results are zeros";
+  EXPECT_EQ(Probe("arm.bfdot.ebf").power(0, -130).d(), 0x1p-130);
   EXPECT_EQ(Probe("arm.bfmmla").product(0, 1, 1).product(2, -1, 1).c(0x1p-30).d(), 0x1p-23)
       << "1 + 2^-30 to odd, then -1";
   EXPECT_EQ(Probe("arm.fdot.e4m3").product(0, 128, 128).product(1, -128, 128).c(0x1p-40).d(), 0x1p-40) << "all exact";
@@ -415,6 +424,16 @@ TEST(DotProductByHand, whole_numbers_wrap_or_saturate) {
   EXPECT_EQ(sum("ampere.mma.s8.satfinite", 0xff, 1, 0x80000000), std::numeric_limits<int32_t>::min());
   EXPECT_EQ(sum("ampere.mma.b1.xor", 1, 1, 3), 3);
   EXPECT_EQ(sum("ampere.mma.b1.and", 1, 1, 3), 4);
+}
+
+// 32 + 2^-19 is a tie in binary32, and 2^-60, the sum's 66th bit, decides it.
+TEST(DotProductByHand, sums_of_more_than_64_bits_keep_their_lowest) {
+  const MatrixUnit unit = parse_matrix_unit("hopper.mma.bf16:fraction=60,rounding=ties_to_even,k=64,block=64");
+  Probe tie(unit);
+  for (size_t k = 0; k < 32; ++k) tie.product(k, 1, 1);
+  tie.power(32, -19);
+  EXPECT_EQ(tie.d(), 32);
+  EXPECT_EQ(tie.power(33, -60).d(), 32 + 0x1p-18);
 }
 
 TEST(DotProductByHand, scales_multiply_products_and_not_c) {
