@@ -103,7 +103,7 @@ Json parse_header(const InputFile& file) {
   const uint32_t size = integer("header's length");
   if (size > kLongestHeader)
     file.reject(fmt::format("a header of {} bytes; at most {} are read", size, kLongestHeader));
-  const Json json = Json::parse(file.read_text(size, "header"), nullptr, false);
+  Json json = Json::parse(file.read_text(size, "header"), nullptr, false);
   if (json.is_discarded()) file.reject("its header is not JSON");
   return json;
 }
