@@ -1,0 +1,379 @@
+// The fast way of matrix products, held to the definition on every instruction set.
+//
+// Six families of inputs, since none alone shows every fault: gaussian numbers; any codes; any finite codes; exponents
+// in a window below a ceiling; pairs that cancel above the rest; numbers around the accumulator's smallest.
+#include "formats/matrix_multiply.h"
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/cast.h"
+#include "formats/dot_product.h"
+#include "formats/isa.h"
+#include "tests/control_register.h"
+
+namespace halfulp {
+namespace {
+
+/// One unit for each kind of arithmetic.
+constexpr std::string_view kUnits[] = {"volta.mma.f16",
+                                       "volta.mma.f16.f16",
+                                       "turing.mma.f16",
+                                       "ampere.mma.f16.f16",
+                                       "ampere.mma.bf16",
+                                       "ampere.mma.tf32",
+                                       "ada.mma.e4m3",
+                                       "ada.mma.e5m2.e4m3.f16.k16",
+                                       "hopper.mma.f16",
+                                       "hopper.mma.f16.f16",
+                                       "hopper.mma.bf16",
+                                       "hopper.mma.tf32",
+                                       "hopper.wgmma.f16.f16",
+                                       "hopper.wgmma.e4m3",
+                                       "hopper.wgmma.e5m2",
+                                       "hopper.wgmma.e4m3.e5m2.f16",
+                                       "hopper.mma.e4m3",
+                                       "hopper.mma.e5m2.f16",
+                                       "blackwell.tcgen05.e4m3",
+                                       "blackwell.tcgen05.e5m2.f16",
+                                       "blackwell.tcgen05.e2m1.e3m2",
+                                       "rtx_blackwell.mma.e2m3.f16"};
+
+enum class Family { Normal, Bits, FiniteBits, Window, Cancel, Tiny };
+constexpr Family kFamilies[] = {Family::Normal, Family::Bits,   Family::FiniteBits,
+                                Family::Window, Family::Cancel, Family::Tiny};
+constexpr std::string_view kFamilyNames[] = {"normal", "bits", "finite bits", "window", "cancel", "tiny"};
+
+struct Shape {
+  int m, n, k;
+};
+
+/// Codes in 32 bits, whatever the unit's formats.
+struct Inputs {
+  Shape shape;
+  std::vector<uint32_t> a, b, c;
+};
+
+constexpr int kIdleTf32Bits = 13;
+
+class Generator {
+ public:
+  Generator(const MatrixUnit& unit, Family family, Shape shape, uint64_t seed)
+      : unit_(unit), family_(family), random_(seed) {
+    inputs_.shape = shape;
+  }
+
+  Inputs run() {
+    const Shape& s = inputs_.shape;
+    const Format a = parse_format(unit_.a), b = parse_format(unit_.b), c = parse_format(unit_.accumulator);
+    const int accumulator_min = c.min_exponent();
+    // how large products are, and how they are shared out between both factors
+    const int lowest = a.min_exponent() + b.min_exponent() - 4, highest = max_exponent(a) + max_exponent(b);
+    const int product = family_ == Family::Tiny ? std::clamp(accumulator_min + below(40) - 30, lowest, highest)
+                                                : lowest + below(highest - lowest + 1);
+    const int share = std::clamp(product / 2 + below(9) - 4, product - max_exponent(b), max_exponent(a));
+    window_ = 1 + below(14);
+    fill(inputs_.a, s.m * s.k, unit_.a, a, share);
+    fill(inputs_.b, s.n * s.k, unit_.b, b, product - share);
+    fill_addends(s.m * s.n, c, product);
+    if (family_ == Family::Cancel && s.k >= 2) cancel(a);
+    return inputs_;
+  }
+
+ private:
+  int below(int n) { return int(random_() % uint64_t(n)); }
+
+  void fill(std::vector<uint32_t>& codes, int count, std::string_view name, const Format& format, int ceiling) {
+    for (int i = 0; i < count; ++i) {
+      const uint32_t code = operand(format, ceiling);
+      const uint32_t idle = uint32_t(random_()) & ((1u << kIdleTf32Bits) - 1);
+      codes.push_back(name == "tf32" ? code << kIdleTf32Bits | idle : code);
+    }
+  }
+
+  uint32_t operand(const Format& format, int ceiling) {
+    switch (family_) {
+      case Family::Normal: return normal(format);
+      case Family::Bits: return any(format);
+      case Family::FiniteBits: return finite(format);
+      case Family::Window: return below(8) == 0 ? signed_zero(format) : number(format, ceiling - below(window_));
+      case Family::Cancel: return below(2) == 0 ? 0 : number(format, ceiling - 1 - below(window_));
+      case Family::Tiny: return below(3) != 0 ? signed_zero(format) : number(format, ceiling - below(6));
+    }
+    return 0;
+  }
+
+  void fill_addends(int count, const Format& format, int product) {
+    for (int i = 0; i < count; ++i) {
+      uint32_t code = 0;
+      switch (family_) {
+        case Family::Normal: code = normal(format); break;
+        case Family::Bits: code = any(format); break;
+        case Family::FiniteBits: code = finite(format); break;
+        case Family::Window:
+        case Family::Cancel: code = below(3) == 0 ? 0 : number(format, product + 8 - below(37)); break;
+        case Family::Tiny: code = below(2) == 0 ? signed_zero(format) : number(format, -1000); break;
+      }
+      inputs_.c.push_back(code);
+    }
+  }
+
+  uint32_t normal(const Format& format) {
+    const float x = std::normal_distribution<float>()(random_);
+    return Caster(format, {}).encode_reference(x);
+  }
+  uint32_t any(const Format& format) { return uint32_t(random_() & ((uint64_t{1} << format.bits()) - 1)); }
+  uint32_t finite(const Format& format) {
+    for (;;) {
+      const uint32_t code = any(format);
+      const CodeClass its_class = classify(format, code);
+      if (its_class != CodeClass::Nan && its_class != CodeClass::Infinity) return code;
+    }
+  }
+  uint32_t signed_zero(const Format& format) { return uint32_t(below(2)) << (format.bits() - 1); }
+  // A number of this exponent, or the nearest there is; random but for that.
+  uint32_t number(const Format& format, int exponent) {
+    for (;;) {
+      const int field = std::clamp(exponent + format.bias, 0, max_exponent(format) + format.bias);
+      const uint32_t mantissa = uint32_t(random_()) & ((1u << format.mantissa_bits) - 1);
+      const uint32_t code = signed_zero(format) | uint32_t(field) << format.mantissa_bits | mantissa;
+      const CodeClass its_class = classify(format, code);
+      if (its_class != CodeClass::Nan && its_class != CodeClass::Infinity) return code;
+    }
+  }
+
+  // Makes the products of k1 those of k0 with another sign, and larger than the rest.
+  void cancel(const Format& a) {
+    const Shape& s = inputs_.shape;
+    const int k0 = below(s.k), k1 = (k0 + 1 + below(s.k - 1)) % s.k;
+    const int sign = a.bits() - 1 + (unit_.a == "tf32" ? kIdleTf32Bits : 0);
+    for (int i = 0; i < s.m; ++i) {
+      const uint32_t code = inputs_.a[size_t(i * s.k + k0)] | larger(a);
+      inputs_.a[size_t(i * s.k + k0)] = code;
+      inputs_.a[size_t(i * s.k + k1)] = code ^ (1u << sign);
+    }
+    for (int j = 0; j < s.n; ++j) inputs_.b[size_t(j * s.k + k1)] = inputs_.b[size_t(j * s.k + k0)];
+  }
+  // The lowest bit of an exponent field.
+  uint32_t larger(const Format& format) const {
+    return 1u << (format.mantissa_bits + (unit_.a == "tf32" ? kIdleTf32Bits : 0));
+  }
+
+  const MatrixUnit& unit_;
+  Family family_;
+  std::mt19937_64 random_;
+  Inputs inputs_;
+  int window_ = 1;
+};
+
+template <class Element>
+std::vector<Element> narrowed(const std::vector<uint32_t>& codes) {
+  return {codes.begin(), codes.end()};
+}
+
+struct Results {
+  std::vector<uint32_t> fast, reference;
+};
+
+template <class Code, class Accumulator>
+Results results_as(const MatrixUnit& unit, const Inputs& in, const Accumulation& how, int threads) {
+  const std::vector<Code> a = narrowed<Code>(in.a), b = narrowed<Code>(in.b);
+  const std::vector<Accumulator> c = narrowed<Accumulator>(in.c);
+  std::vector<Accumulator> fast = c, reference(c.size());  // fast in place
+  const auto& [m, n, k] = in.shape;
+  multiply_matrices<Code, Accumulator>(unit, {m, n, k, a, b, fast}, fast, how, threads);
+  multiply_matrices_reference<Code, Accumulator>(unit, {m, n, k, a, b, c}, reference, how, threads);
+  return {{fast.begin(), fast.end()}, {reference.begin(), reference.end()}};
+}
+
+template <class Accumulator>
+Results results_as(const MatrixUnit& unit, const Inputs& in, const Accumulation& how, int threads) {
+  switch (operand_bits(unit.a)) {
+    case 16: return results_as<uint16_t, Accumulator>(unit, in, how, threads);
+    case 32: return results_as<uint32_t, Accumulator>(unit, in, how, threads);
+    default: return results_as<uint8_t, Accumulator>(unit, in, how, threads);
+  }
+}
+
+Results results(const MatrixUnit& unit, const Inputs& in, const Accumulation& how = {}, int threads = 1) {
+  return unit.accumulator == "binary16" ? results_as<uint16_t>(unit, in, how, threads)
+                                        : results_as<uint32_t>(unit, in, how, threads);
+}
+
+/// The first output that is not what the reference says; empty: there is none.
+std::string difference(const MatrixUnit& unit, const Inputs& in, const Accumulation& how) {
+  const Results got = results(unit, in, how);
+  const auto place = std::ranges::mismatch(got.fast, got.reference);
+  if (place.in1 == got.fast.end()) return "";
+  const size_t at = size_t(place.in1 - got.fast.begin()), n = size_t(in.shape.n);
+  return fmt::format("{} {}x{}x{}, promotion {}, splits {}: output ({}, {}) is {:#x}, want {:#x}, c {:#x}", unit.name,
+                     in.shape.m, in.shape.n, in.shape.k, how.promotion, how.splits, at / n, at % n, *place.in1,
+                     *place.in2, in.c[at]);
+}
+
+constexpr Accumulation kPlain = {}, kPolicies[] = {{}, {1, 1}, {3, 1}, {0, 2}, {2, 3}};
+
+/// Every unit and family with shapes and policies in turn.
+std::string first_difference(int rounds) {
+  constexpr Shape kShapes[] = {{16, 48, 64}, {5, 37, 33}, {1, 33, 96}, {33, 17, 16}, {7, 65, 40}, {18, 32, 128}};
+  uint64_t seed = 0;
+  for (int round = 0; round < rounds; ++round)
+    for (const std::string_view name : kUnits)
+      for (const Family family : kFamilies) {
+        MatrixUnit unit = find_matrix_unit(name);
+        if (++seed % 5 == 0) unit.zero = ZeroSign::KeepUnderflow;
+        const Shape& shape = kShapes[seed % std::size(kShapes)];
+        const Inputs in = Generator(unit, family, shape, seed).run();
+        const Accumulation& how = unit.accumulator == "binary32" ? kPolicies[seed / 7 % std::size(kPolicies)] : kPlain;
+        const std::string found = difference(unit, in, how);
+        if (!found.empty()) return fmt::format("{}, seed {}: {}", kFamilyNames[size_t(family)], seed, found);
+      }
+  return "";
+}
+
+// HALFULP_ISA is read once per process, so each set is compared in a process of its own.
+[[noreturn]] void compare_under(const char* isa, int rounds) {
+  setenv("HALFULP_ISA", isa, 1);
+  if (std::string_view(name(active_isa())) != isa) std::exit(2);
+  const std::string found = first_difference(rounds);
+  if (found.empty()) std::exit(0);
+  std::cerr << isa << ", " << found << "\n";
+  std::exit(1);
+}
+
+class MatrixMultiplyDeathTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    testing::GTEST_FLAG(death_test_style) = "threadsafe";
+    const std::string_view isa = GetParam();
+    if (isa == "avx2" && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) GTEST_SKIP() << "no AVX2";
+    if (isa == "avx512" && !(__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")))
+      GTEST_SKIP() << "no AVX-512";
+  }
+};
+
+/// About 10^5 outputs a round.
+TEST_P(MatrixMultiplyDeathTest, fast_way_equals_the_definition) {
+  EXPECT_EXIT(compare_under(GetParam(), 1), testing::ExitedWithCode(0), "");
+}
+TEST_P(MatrixMultiplyDeathTest, fast_way_equals_the_definition_Exhaustive) {
+  EXPECT_EXIT(compare_under(GetParam(), 100), testing::ExitedWithCode(0), "");
+}
+INSTANTIATE_TEST_SUITE_P(Isa, MatrixMultiplyDeathTest, testing::Values("portable", "avx2", "avx512"),
+                         [](const auto& isa) { return std::string(isa.param); });
+
+TEST(MatrixMultiply, units_under_test_have_a_fast_way) {
+  for (const std::string_view name : kUnits) EXPECT_TRUE(has_fast_way(find_matrix_unit(name))) << name;
+}
+
+TEST(MatrixMultiply, every_unit_has_some_way) {
+  int fast = 0;
+  for (const MatrixUnit& unit : matrix_units()) {
+    fast += has_fast_way(unit);
+    if (unit.accumulator == "binary64" || !unit.scale.empty() || unit.accumulator == "int32") continue;
+    const Inputs in = Generator(unit, Family::Window, {2, 3, unit.k + 1}, 7).run();
+    EXPECT_EQ(difference(unit, in, {}), "") << unit.name;
+  }
+  EXPECT_GT(fast, 100);
+}
+
+TEST(MatrixMultiply, one_instruction_is_dot_product_add) {
+  for (const std::string_view name : kUnits) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Inputs in = Generator(unit, Family::Window, {1, 1, unit.k}, 11).run();
+    const std::vector<uint64_t> a(in.a.begin(), in.a.end()), b(in.b.begin(), in.b.end());
+    EXPECT_EQ(results(unit, in).fast[0], dot_product_add(unit, {a, b, in.c[0]})) << name;
+  }
+}
+
+TEST(MatrixMultiply, promotion_adds_sums_of_instructions_in_binary32) {
+  const MatrixUnit& unit = find_matrix_unit("hopper.wgmma.e4m3");
+  const size_t k = size_t(unit.k);
+  const Inputs in = Generator(unit, Family::Normal, {1, 1, 5 * unit.k}, 3).run();
+  const std::vector<uint64_t> a(in.a.begin(), in.a.end()), b(in.b.begin(), in.b.end());
+  const auto chain = [&](size_t first, size_t last) {
+    uint64_t c = 0;
+    for (size_t i = first; i < last; ++i)
+      c = dot_product_add(unit, {std::span(a).subspan(i * k, k), std::span(b).subspan(i * k, k), c});
+    return std::bit_cast<float>(uint32_t(c));
+  };
+  const float c = std::bit_cast<float>(in.c[0]);
+  EXPECT_EQ(std::bit_cast<float>(results(unit, in, {2, 1}).fast[0]), ((c + chain(0, 2)) + chain(2, 4)) + chain(4, 5));
+  EXPECT_EQ(std::bit_cast<float>(results(unit, in, {0, 2}).fast[0]), (c + chain(0, 3)) + chain(3, 5));
+  EXPECT_EQ(std::bit_cast<float>(results(unit, in, {2, 2}).fast[0]), (c + (chain(0, 2) + chain(2, 3))) + chain(3, 5));
+}
+
+TEST(MatrixMultiply, threads_do_not_change_bits) {
+  for (const std::string_view name : {"hopper.wgmma.e4m3", "hopper.mma.bf16", "hopper.mma.e5m2.f16"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Inputs in = Generator(unit, Family::Bits, {70, 90, 64}, 5).run();
+    const std::vector<uint32_t> want = results(unit, in).fast;
+    for (int threads : {2, 3, 0}) EXPECT_EQ(results(unit, in, {}, threads).fast, want) << name << ", " << threads;
+  }
+}
+
+TEST(MatrixMultiply, callers_control_register_has_no_say_and_comes_back) {
+  for (const std::string_view name : {"hopper.mma.f16", "hopper.mma.tf32", "hopper.mma.e5m2.f16"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Inputs in = Generator(unit, Family::Tiny, {9, 40, 64}, 5).run();
+    const Results want = results(unit, in, {}, 1);
+    for (const uint32_t control : {kMasks | kUp, kMasks | kDown | kFlushToZero | kSubnormalsAreZero, kUnmaskedAll}) {
+      const ControlRegister register_of_caller(control);
+      const Results got = results(unit, in, {}, 2);
+      EXPECT_EQ(_mm_getcsr() & ~0x3fu, control);
+      EXPECT_EQ(got.fast, want.reference) << name;
+      EXPECT_EQ(got.reference, want.reference) << name;
+    }
+  }
+}
+
+TEST(MatrixMultiply, without_products_d_is_c) {
+  const std::vector<uint32_t> c = {0x7fc00001, 0x80000000, 1};
+  std::vector<uint32_t> d(3);
+  multiply_matrices<uint16_t, uint32_t>(find_matrix_unit("hopper.mma.f16"), {1, 3, 0, {}, {}, c}, d);
+  EXPECT_EQ(d, c);
+  multiply_matrices<uint16_t, uint32_t>(find_matrix_unit("hopper.mma.f16"),
+                                        {0, 3, 5, {}, std::vector<uint16_t>(15), {}}, {});
+}
+
+template <class Code, class Accumulator>
+std::string complaint(std::string_view name, Shape s, size_t a, const Accumulation& how = {}) {
+  const std::vector<Code> codes(a), b(size_t(s.n) * size_t(s.k));
+  std::vector<Accumulator> d(size_t(s.m) * size_t(s.n));
+  try {
+    multiply_matrices<Code, Accumulator>(find_matrix_unit(name), {s.m, s.n, s.k, codes, b, d}, d, how);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(MatrixMultiply, what_cannot_be_is_refused) {
+  EXPECT_EQ((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10)), "");
+  EXPECT_EQ((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 11)), "hopper.mma.f16: a has not m · k codes");
+  EXPECT_NE((complaint<uint8_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10)).find("wider elements"), std::string::npos);
+  EXPECT_NE((complaint<uint16_t, uint32_t>("hopper.mma.f16.f16", {2, 2, 5}, 10)).find("as wide as"), std::string::npos);
+  EXPECT_NE((complaint<uint32_t, uint32_t>("ampere.mma.f64", {2, 2, 5}, 10)).find("wider"), std::string::npos);
+  EXPECT_NE((complaint<uint16_t, uint16_t>("hopper.mma.f16.f16", {2, 2, 5}, 10, {1, 1})).find("binary32"),
+            std::string::npos);
+  EXPECT_NE((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10, {-1, 1})).find("promotion"),
+            std::string::npos);
+  EXPECT_NE((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10, {0, 0})).find("splits"), std::string::npos);
+  EXPECT_NE((complaint<uint8_t, uint32_t>("blackwell.mxf8f6f4.e4m3", {2, 2, 32}, 64)).find("a_scales"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace halfulp
