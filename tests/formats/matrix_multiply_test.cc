@@ -1,7 +1,8 @@
 // The fast way of matrix products, held to the definition on every instruction set.
 //
-// Six families of inputs, since none alone shows every fault: gaussian numbers; any codes; any finite codes; exponents
-// in a window below a ceiling; pairs that cancel above the rest; numbers around the accumulator's smallest.
+// Seven families of inputs, since none alone shows every fault: gaussian numbers; any codes; any finite codes;
+// exponents in a window below a ceiling; pairs that cancel above the rest; numbers around the accumulator's smallest;
+// large products of one sign, whose sums are as wide as can be.
 #include "formats/matrix_multiply.h"
 
 #include <gtest/gtest.h>
@@ -51,10 +52,10 @@ constexpr std::string_view kUnits[] = {"volta.mma.f16",
                                        "blackwell.tcgen05.e2m1.e3m2",
                                        "rtx_blackwell.mma.e2m3.f16"};
 
-enum class Family { Normal, Bits, FiniteBits, Window, Cancel, Tiny };
-constexpr Family kFamilies[] = {Family::Normal, Family::Bits,   Family::FiniteBits,
-                                Family::Window, Family::Cancel, Family::Tiny};
-constexpr std::string_view kFamilyNames[] = {"normal", "bits", "finite bits", "window", "cancel", "tiny"};
+enum class Family { Normal, Bits, FiniteBits, Window, Cancel, Tiny, Crowd };
+constexpr Family kFamilies[] = {Family::Normal, Family::Bits, Family::FiniteBits, Family::Window,
+                                Family::Cancel, Family::Tiny, Family::Crowd};
+constexpr std::string_view kFamilyNames[] = {"normal", "bits", "finite bits", "window", "cancel", "tiny", "crowd"};
 
 struct Shape {
   int m, n, k;
@@ -78,17 +79,18 @@ class Generator {
   Inputs run() {
     const Shape& s = inputs_.shape;
     const Format a = parse_format(unit_.a), b = parse_format(unit_.b), c = parse_format(unit_.accumulator);
-    const int accumulator_min = c.min_exponent();
     // how large products are, and how they are shared out between both factors
     const int lowest = a.min_exponent() + b.min_exponent() - 4, highest = max_exponent(a) + max_exponent(b);
-    const int product = family_ == Family::Tiny ? std::clamp(accumulator_min + below(40) - 30, lowest, highest)
-                                                : lowest + below(highest - lowest + 1);
+    const int smallest = c.min_quantum_exponent() + below(24) - 8;
+    const int product =
+        family_ == Family::Tiny ? std::clamp(smallest, lowest, highest) : lowest + below(highest - lowest + 1);
     const int share = std::clamp(product / 2 + below(9) - 4, product - max_exponent(b), max_exponent(a));
     window_ = 1 + below(14);
     fill(inputs_.a, s.m * s.k, unit_.a, a, share);
     fill(inputs_.b, s.n * s.k, unit_.b, b, product - share);
     fill_addends(s.m * s.n, c, product);
     if (family_ == Family::Cancel && s.k >= 2) cancel(a);
+    if (family_ == Family::Crowd) negate_rows(a);
     return inputs_;
   }
 
@@ -111,6 +113,10 @@ class Generator {
       case Family::Window: return below(8) == 0 ? signed_zero(format) : number(format, ceiling - below(window_));
       case Family::Cancel: return below(2) == 0 ? 0 : number(format, ceiling - 1 - below(window_));
       case Family::Tiny: return below(3) != 0 ? signed_zero(format) : number(format, ceiling - below(6));
+      case Family::Crowd: {
+        const int exponent = ceiling - (below(8) == 0 ? below(14) : 0);
+        return (number(format, exponent) & ~signs(format)) | larger_half(format);
+      }
     }
     return 0;
   }
@@ -123,6 +129,7 @@ class Generator {
         case Family::Bits: code = any(format); break;
         case Family::FiniteBits: code = finite(format); break;
         case Family::Window:
+        case Family::Crowd:
         case Family::Cancel: code = below(3) == 0 ? 0 : number(format, product + 8 - below(37)); break;
         case Family::Tiny: code = below(2) == 0 ? signed_zero(format) : number(format, -1000); break;
       }
@@ -142,6 +149,12 @@ class Generator {
       if (its_class != CodeClass::Nan && its_class != CodeClass::Infinity) return code;
     }
   }
+  uint32_t sign_of_a(const Format& a) const { return signs(a) << (unit_.a == "tf32" ? kIdleTf32Bits : 0); }
+  static uint32_t signs(const Format& format) { return 1u << (format.bits() - 1); }
+  // The highest bit of a mantissa, but of those where the result might be no number.
+  static uint32_t larger_half(const Format& format) {
+    return format.mantissa_bits > 1 ? 1u << (format.mantissa_bits - 1) : 0;
+  }
   uint32_t signed_zero(const Format& format) { return uint32_t(below(2)) << (format.bits() - 1); }
   // A number of this exponent, or the nearest there is; random but for that.
   uint32_t number(const Format& format, int exponent) {
@@ -158,13 +171,18 @@ class Generator {
   void cancel(const Format& a) {
     const Shape& s = inputs_.shape;
     const int k0 = below(s.k), k1 = (k0 + 1 + below(s.k - 1)) % s.k;
-    const int sign = a.bits() - 1 + (unit_.a == "tf32" ? kIdleTf32Bits : 0);
     for (int i = 0; i < s.m; ++i) {
       const uint32_t code = inputs_.a[size_t(i * s.k + k0)] | larger(a);
       inputs_.a[size_t(i * s.k + k0)] = code;
-      inputs_.a[size_t(i * s.k + k1)] = code ^ (1u << sign);
+      inputs_.a[size_t(i * s.k + k1)] = code ^ sign_of_a(a);
     }
     for (int j = 0; j < s.n; ++j) inputs_.b[size_t(j * s.k + k1)] = inputs_.b[size_t(j * s.k + k0)];
+  }
+  // Half of the outputs are sums of negative products.
+  void negate_rows(const Format& a) {
+    for (int i = 0; i < inputs_.shape.m; ++i)
+      if (below(2) == 0)
+        for (int k = 0; k < inputs_.shape.k; ++k) inputs_.a[size_t(i * inputs_.shape.k + k)] ^= sign_of_a(a);
   }
   // The lowest bit of an exponent field.
   uint32_t larger(const Format& format) const {
@@ -296,6 +314,50 @@ TEST(MatrixMultiply, one_instruction_is_dot_product_add) {
     const std::vector<uint64_t> a(in.a.begin(), in.a.end()), b(in.b.begin(), in.b.end());
     EXPECT_EQ(results(unit, in).fast[0], dot_product_add(unit, {a, b, in.c[0]})) << name;
   }
+}
+
+/// Ties between two numbers of binary16, and ever less above or below them: what remains of it depends on the largest
+/// exponent, which may be the unit's floor or that of a subnormal addend, and must not be lost before the rounding.
+TEST(MatrixMultiply, ties_are_broken_by_all_that_is_kept) {
+  struct Tie {
+    uint32_t c;
+    int product;  // its exponent; with c a tie
+    int power;    // of what is added, and less than that
+  };
+  const auto code = [](int exponent) {
+    return exponent >= -14 ? uint32_t(exponent + 15) << 10 : uint32_t{1} << (exponent + 24);
+  };
+  for (const std::string_view name :
+       {"volta.mma.f16.f16", "ampere.mma.f16.f16", "hopper.mma.f16.f16", "hopper.wgmma.f16.f16"})
+    for (const Tie& tie : {Tie{0, -25, -36}, {1, -25, -36}, {0x3c00, -11, -20}})
+      for (int power = tie.power; power > tie.power - 13; --power)
+        for (const uint32_t sign : {0x0000u, 0x8000u}) {
+          const MatrixUnit& unit = find_matrix_unit(name);
+          const std::vector<uint32_t> zeros(size_t(unit.k));
+          Inputs in{{1, 1, unit.k}, zeros, zeros, {tie.c}};
+          in.a[0] = code(tie.product / 2);
+          in.b[0] = code(tie.product - tie.product / 2);
+          in.a[1] = code(-24) | sign;
+          in.b[1] = code(24 + power);
+          EXPECT_EQ(difference(unit, in, {}), "") << power;
+        }
+}
+
+/// Sums around the overflow before an infinity of the other sign: NaN, or that infinity.
+TEST(MatrixMultiply, infinities_meet_what_overflowed_before) {
+  const MatrixUnit& unit = find_matrix_unit("ampere.mma.bf16");
+  constexpr uint32_t kMax = 0x7f7fffff, kNegativeInfinity = 0xff80, kNan = 0x7fffffff;
+  constexpr int kColumns = 1000;
+  std::mt19937 random(1);
+  const uint32_t exponents = (52 + 127) << 7;  // products around the last bit of the largest number, 2^104
+  Inputs in{{1, kColumns, unit.k}, {}, {}, std::vector<uint32_t>(kColumns, kMax)};
+  for (int k = 0; k < unit.k; ++k)
+    in.a.push_back(k == unit.block ? kNegativeInfinity : (exponents - (2 << 7)) | (random() & 0x7f));
+  for (int i = 0; i < kColumns * unit.k; ++i) in.b.push_back((exponents - (random() % 4 << 7)) | (random() & 0x7f));
+  EXPECT_EQ(difference(unit, in, {}), "");
+  const std::vector<uint32_t> d = results(unit, in).fast;
+  EXPECT_GT(std::ranges::count(d, kNan), kColumns / 20);
+  EXPECT_GT(std::ranges::count(d, 0xff800000), kColumns / 20);
 }
 
 TEST(MatrixMultiply, promotion_adds_sums_of_instructions_in_binary32) {
