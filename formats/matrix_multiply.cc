@@ -235,8 +235,8 @@ std::vector<float> decoded(const Format& format, std::span<const Code> codes, in
 // Rows of A or columns of B: numbers in the order in which they are added, filled up with zeros.
 struct Lines {
   size_t count, depth;
-  std::vector<float> numbers;      // (count, depth)
-  std::vector<uint8_t> is_finite;  // (count)
+  std::vector<float> numbers;                 // (count, depth)
+  std::vector<std::vector<size_t>> specials;  // (count): where NaNs and infinities stand, ascending
 };
 
 // Where number k of an instruction stands: its own place, or for units via binary16 in one of two halves.
@@ -250,7 +250,7 @@ template <class Code>
 Lines lines_of(const MatrixUnit& unit, const FusedUnit& fused, const Format& format, std::span<const Code> codes,
                size_t count, size_t k, int threads) {
   Lines lines{count, rounded_up(k, size_t(unit.k)), decoded(format, codes, threads), {}};
-  lines.is_finite.resize(count, 1);
+  lines.specials.resize(count);
   if (lines.depth == k && !fused.is_via_half) return lines;
   const std::vector<float> dense = std::move(lines.numbers);
   lines.numbers.assign(count * lines.depth, 0);
@@ -260,7 +260,7 @@ Lines lines_of(const MatrixUnit& unit, const FusedUnit& fused, const Format& for
   return lines;
 }
 
-// ---- outputs whose operands are not all finite: one by one in binary64, where all these numbers are exact ----
+// ---- outputs with NaNs and infinities: one by one in binary64, where all these numbers are exact ----
 
 double power_of_two(int exponent) { return std::bit_cast<double>(uint64_t(exponent + 1023) << 52); }
 
@@ -327,7 +327,8 @@ class FusedProduct {
   void multiply(std::span<const Accumulator> c, std::span<Accumulator> d, int threads) const {
     const size_t groups = rounded_up(a_.count, kTileRows) / kTileRows;
     const size_t panels = rounded_up(b_.count, kPanelColumns) / kPanelColumns;
-    const size_t work = kTileRows * kPanelColumns * std::max<size_t>(a_.depth, 1);  // multiplications of a tile
+    // of a tile, in 64 multiplications each: what a thread is worth starting for
+    const size_t work = kTileRows * kPanelColumns / 64 * std::max<size_t>(a_.depth, 1);
     in_parts(
         groups * panels * work, threads,
         [&](size_t first, size_t size) {
@@ -346,43 +347,50 @@ class FusedProduct {
 
   void lay_out_a(int threads) {
     a_exponents_.resize(a_.numbers.size());
-    if (fused_.job.has_wide_exponents) a_significands_.resize(a_.numbers.size());
+    a_values_.resize(a_.numbers.size());
     for_lines(a_, fused_.a_min_exponent, threads, [&](size_t line, const int16_t* exponents, const float* values) {
       for (size_t k = 0; k < a_.depth; ++k)
         a_exponents_[line * a_.depth + k] = uint32_t(uint16_t(exponents[k])) * 0x10001;
-      if (!a_significands_.empty()) std::copy_n(values, a_.depth, a_significands_.data() + line * a_.depth);
+      std::copy_n(values, a_.depth, a_values_.data() + line * a_.depth);
     });
   }
 
   void lay_out_b(int threads) {
     const size_t size = rounded_up(b_.count, kPanelColumns) * b_.depth;
-    b_numbers_.resize(size);
+    b_values_.resize(size);
     b_exponents_.resize(size, kZeroExponent);
     for_lines(b_, fused_.b_min_exponent, threads, [&](size_t line, const int16_t* exponents, const float* values) {
       const size_t column = line % kPanelColumns, start = (line - column) * b_.depth;
       const size_t place = HALFULP_DISPATCH(exponent_place, column);
       for (size_t k = 0; k < b_.depth; ++k) {
-        b_numbers_[start + k * kPanelColumns + column] = values[k];
+        b_values_[start + k * kPanelColumns + column] = values[k];
         b_exponents_[start + k * kPanelColumns + place] = exponents[k];
       }
     });
   }
 
-  // Calls take(line, exponents, numbers or significands) for each line, on some threads.
+  // Calls take(line, exponents, numbers or significands) for each line, on some threads. NaNs and infinities are zeros
+  // there.
   template <class Take>
   void for_lines(Lines& lines, int min_exponent, int threads, const Take& take) {
     const size_t depth = lines.depth;
-    if (depth == 0) return;
     in_parts(
         lines.count * depth, threads,
         [&](size_t first, size_t size) {
           std::vector<int16_t> exponents(depth);
-          std::vector<float> significands(depth);
+          std::vector<float> values(depth);
           for (size_t line = first / depth; line < (first + size) / depth; ++line) {
             const float* const numbers = lines.numbers.data() + line * depth;
-            lines.is_finite[line] =
-                HALFULP_DISPATCH(take_apart, numbers, depth, min_exponent, exponents.data(), significands.data());
-            take(line, exponents.data(), fused_.job.has_wide_exponents ? significands.data() : numbers);
+            const bool is_finite =
+                HALFULP_DISPATCH(take_apart, numbers, depth, min_exponent, exponents.data(), values.data());
+            if (!fused_.job.has_wide_exponents) std::copy_n(numbers, depth, values.data());
+            for (size_t k = 0; k < depth && !is_finite; ++k) {
+              if (std::isfinite(numbers[k])) continue;
+              lines.specials[line].push_back(k);
+              exponents[k] = kZeroExponent;
+              values[k] = 0;
+            }
+            take(line, exponents.data(), values.data());
           }
         },
         depth);
@@ -423,28 +431,51 @@ class FusedProduct {
   void chain(const Tile& tile, size_t first, size_t last, TileSums& sums) const {
     const TileSums before = sums;
     const size_t a = tile.row * a_.depth + first, b = tile.column * b_.depth + first * kPanelColumns;
-    const float* const numbers = a_significands_.empty() ? a_.numbers.data() : a_significands_.data();
-    const FusedTile operands{numbers + a, a_exponents_.data() + a, a_.depth, b_numbers_.data() + b,
+    const FusedTile operands{a_values_.data() + a, a_exponents_.data() + a, a_.depth, b_values_.data() + b,
                              b_exponents_.data() + b};
     HALFULP_DISPATCH(add_products, fused_.job, operands, tile.rows, last - first, &sums.bits[0][0]);
     for (size_t i = 0; i < tile.rows; ++i)
-      for (size_t j = 0; j < tile.columns; ++j)
-        if (!a_.is_finite[tile.row + i] || !b_.is_finite[tile.column + j])
-          sums.bits[i][j] = chain_of_any(tile.row + i, tile.column + j, first, last, before.bits[i][j]);
+      for (size_t j = 0; j < tile.columns; ++j) {
+        const Chain its{tile.row + i, tile.column + j, first, last, before.bits[i][j]};
+        const double special =
+            special_products(a_.specials[its.row], its) + special_products(b_.specials[its.column], its);
+        if (special != 0) sums.bits[i][j] = with_special(its, sums.bits[i][j], special);
+      }
   }
 
-  uint32_t chain_of_any(size_t row, size_t column, size_t first, size_t last, uint32_t c) const {
-    const float *const a = a_.numbers.data() + row * a_.depth, *const b = b_.numbers.data() + column * b_.depth;
-    for (size_t k = first; k < last; k += fused_.job.block) c = block_of_any(fused_, a + k, b + k, c);
-    return c;
+  // One output and the range of its products.
+  struct Chain {
+    size_t row, column, first, last;
+    uint32_t c;
+  };
+
+  // The sum of those products at some places that are NaN or infinite; 0: there are none.
+  double special_products(const std::vector<size_t>& places, const Chain& its) const {
+    const float *const a = a_.numbers.data() + its.row * a_.depth, *const b = b_.numbers.data() + its.column * b_.depth;
+    double sum = 0;
+    for (auto k = std::ranges::lower_bound(places, its.first); k != places.end() && *k < its.last; ++k)
+      sum += double(a[*k]) * double(b[*k]);
+    return sum;
+  }
+
+  // What a chain becomes whose special products have that sum, not 0, and which without them becomes d.
+  uint32_t with_special(const Chain& its, uint32_t d, double special) const {
+    const double finite = std::bit_cast<float>(d), c = std::bit_cast<float>(its.c);
+    const double sum = std::isfinite(finite) ? special : special + finite;
+    const bool depends_on_order = std::isnan(sum) && std::isinf(special) && std::isinf(finite) && std::isfinite(c);
+    if (!depends_on_order) return special_result(fused_.job, sum);
+    // Infinities of both signs, one of them an overflow that was there before the other or never came to be.
+    const float *const a = a_.numbers.data() + its.row * a_.depth, *const b = b_.numbers.data() + its.column * b_.depth;
+    uint32_t exact = its.c;
+    for (size_t k = its.first; k < its.last; k += fused_.job.block) exact = block_of_any(fused_, a + k, b + k, exact);
+    return exact;
   }
 
   FusedUnit fused_;
   Lines a_, b_;
   std::vector<size_t> intervals_;  // [products] outer ones first
   std::vector<uint32_t> a_exponents_;
-  std::vector<float> a_significands_;  // none where the numbers themselves do
-  std::vector<float> b_numbers_;
+  std::vector<float> a_values_, b_values_;  // numbers or significands
   std::vector<int16_t> b_exponents_;
 };
 

@@ -128,7 +128,7 @@ HALFULP_INLINE I32 result(bool keeps_underflow, I32 sum, I32 power, I32 c) {
     f |= (truncated(converted) != sum) & 1;  // to odd, to be rounded again
   const I32 magnitude = (f & kMagnitudeBits) + (power << 23);
   const I32 is_normal = is_below((U32)(magnitude - kMinNormalBits), (U32)splat(kInfinityBits - kMinNormalBits));
-  if (any(~is_normal | ((c & kInfinityBits) == splat(kInfinityBits)))) [[unlikely]]
+  if (any(~is_normal | (sum == 0) | ((c & kInfinityBits) == splat(kInfinityBits)))) [[unlikely]]
     return extraordinary_result<kResult>(keeps_underflow, f, power, c);
   const I32 d = cut_to_result<kResult>(magnitude | (f & kSignBit));
   if constexpr (kResult != FusedResult::Binary16) return d;
