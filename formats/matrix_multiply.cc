@@ -185,8 +185,10 @@ bool has_fused_arithmetic(const MatrixUnit& unit) {
   if (!unit.scale.empty() || unit.flushes_operands || unit.flushes_accumulator || unit.flushes_results) return false;
   if (unit.zero == ZeroSign::Ieee) return false;
   const int k = is_via_half ? unit.k / 2 : unit.k;
-  if (unit.block < 1 || unit.block > 1024 || k % unit.block != 0 || (is_via_half && unit.k % 4 != 0)) return false;
-  return unit.fraction >= 1 && unit.fraction <= FusedJob::kMostFraction && std::abs(unit.zero_exponent) <= 1000;
+  if (unit.block < 1 || k % unit.block != 0 || (is_via_half && unit.k % 4 != 0)) return false;
+  if (unit.fraction < 1 || unit.fraction > FusedJob::kMostFraction) return false;
+  constexpr int64_t kMostTerms = int64_t{1} << 30;  // a quarter of their sum fits 32 bits
+  return int64_t{unit.block} << unit.fraction <= kMostTerms && std::abs(unit.zero_exponent) <= 1000;
 }
 
 bool is_plain_float(const Format& format) {

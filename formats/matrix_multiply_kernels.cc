@@ -139,10 +139,10 @@ HALFULP_INLINE I32 result(bool keeps_underflow, I32 sum, I32 power, I32 c) {
 // ---- the addend ----
 
 struct Addend {
-  I32 top;          // the exponent that takes part in the maximum
-  I32 exponent;     // of the significand, which has 23 fraction bits
-  I32 significand;  //
-  I32 sign;         // 0 or -1
+  I32 top;       // the exponent that takes part in the maximum
+  I32 exponent;  // of the significand, which has 23 fraction bits
+  I32 significand;
+  I32 sign;  // 0 or -1
 };
 
 template <FusedResult kResult>

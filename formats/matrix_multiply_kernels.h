@@ -22,10 +22,10 @@ inline constexpr int16_t kZeroExponent = -8192;
 
 /// The arithmetic of a unit.
 struct FusedJob {
-  size_t block;             // products that are added together
-  int fraction;             // bits kept below the largest exponent, 1 … kMostFraction
-  int zero_exponent;        // floor of the largest exponent
-  FusedResult result;       //
+  size_t block;       // products that are added together
+  int fraction;       // bits kept below the largest exponent, 1 … kMostFraction
+  int zero_exponent;  // floor of the largest exponent
+  FusedResult result;
   bool keeps_underflow;     // a sum that rounds to zero keeps its sign
   bool has_wide_exponents;  // A and B hold significands in (-2, 2), since products of their numbers may leave binary32
 

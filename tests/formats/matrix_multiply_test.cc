@@ -309,6 +309,23 @@ TEST(MatrixMultiply, every_unit_has_some_way) {
   EXPECT_GT(fast, 100);
 }
 
+TEST(MatrixMultiply, units_of_ones_own_have_any_fraction_and_block) {
+  uint64_t seed = 0;
+  for (const std::string_view name : {"hopper.mma.f16", "hopper.mma.f16.f16", "hopper.mma.bf16", "hopper.wgmma.e4m3"})
+    for (const int fraction : {1, 5, 11, 22, 24, 25, 26})
+      for (const int block : {1, 2, 3, 12, 24, 48}) {
+        MatrixUnit unit = find_matrix_unit(name);
+        unit.k = 48;
+        unit.block = block;
+        unit.fraction = fraction;
+        unit.zero_exponent = -108 - fraction;
+        EXPECT_EQ(has_fast_way(unit), fraction <= 25 && block << fraction <= 1 << 30);
+        for (const Family family : {Family::Window, Family::Crowd})
+          EXPECT_EQ(difference(unit, Generator(unit, family, {3, 34, 50}, ++seed).run(), {}), "")
+              << fraction << " bits, blocks of " << block;
+      }
+}
+
 TEST(MatrixMultiply, one_instruction_is_dot_product_add) {
   for (const std::string_view name : kUnits) {
     const MatrixUnit& unit = find_matrix_unit(name);
