@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string_view>
@@ -167,6 +168,7 @@ struct FusedUnit {
   Format a_format, b_format;
   int a_min_exponent, b_min_exponent;
   bool is_via_half;
+  size_t k;  // of an instruction
 };
 
 std::optional<FusedResult> fused_result(const MatrixUnit& unit) {
@@ -220,46 +222,51 @@ std::optional<FusedUnit> fused_unit(const MatrixUnit& unit) {
                    .b_format = b,
                    .a_min_exponent = is_via_half ? kHalfMinExponent : a.min_exponent(),
                    .b_min_exponent = is_via_half ? kHalfMinExponent : b.min_exponent(),
-                   .is_via_half = is_via_half};
+                   .is_via_half = is_via_half,
+                   .k = size_t(unit.k)};
 }
 
 // Codes as binary32 numbers.
 template <class Code>
-std::vector<float> decoded(const Format& format, std::span<const Code> codes, int threads) {
-  std::vector<float> values(codes.size());
-  if (std::string_view(format.name) == "tf32")
-    for (size_t i = 0; i < codes.size(); ++i) values[i] = std::bit_cast<float>(uint32_t(codes[i]) & ~0x1fffu);
-  else
-    decode(format, codes, std::span(values), threads);
-  return values;
+void read_numbers(const Format& format, std::span<const Code> codes, float* numbers) {
+  if (std::string_view(format.name) != "tf32") return decode(format, codes, std::span(numbers, codes.size()));
+  for (size_t i = 0; i < codes.size(); ++i) numbers[i] = std::bit_cast<float>(uint32_t(codes[i]) & ~0x1fffu);
 }
 
-// Rows of A or columns of B: numbers in the order in which they are added, filled up with zeros.
-struct Lines {
-  size_t count, depth;
-  std::vector<float> numbers;                 // (count, depth)
-  std::vector<std::vector<size_t>> specials;  // (count): where NaNs and infinities stand, ascending
-};
-
 // Where number k of an instruction stands: its own place, or for units via binary16 in one of two halves.
-size_t place_of(const MatrixUnit& unit, bool is_via_half, size_t k) {
-  if (!is_via_half) return k;
-  const size_t size = size_t(unit.k), within = k % size;
+size_t place_of(const FusedUnit& fused, size_t k) {
+  if (!fused.is_via_half) return k;
+  const size_t size = fused.k, within = k % size;
   return k - within + within / 4 * 2 + within % 2 + (within % 4 >= 2 ? size / 2 : 0);
 }
 
+// Rows of A or columns of B, `k` codes each: numbers in the order in which they are added, `depth` each with zeros at
+// the end.
 template <class Code>
-Lines lines_of(const MatrixUnit& unit, const FusedUnit& fused, const Format& format, std::span<const Code> codes,
-               size_t count, size_t k, int threads) {
-  Lines lines{count, rounded_up(k, size_t(unit.k)), decoded(format, codes, threads), {}};
-  lines.specials.resize(count);
-  if (lines.depth == k && !fused.is_via_half) return lines;
-  const std::vector<float> dense = std::move(lines.numbers);
-  lines.numbers.assign(count * lines.depth, 0);
+void read_lines(const FusedUnit& fused, const Format& format, std::span<const Code> codes, size_t k, size_t depth,
+                float* numbers) {
+  if (depth == k && !fused.is_via_half) return read_numbers(format, codes, numbers);
+  std::vector<float> dense(codes.size());
+  read_numbers(format, codes, dense.data());
+  const size_t count = codes.size() / k;
+  std::fill_n(numbers, count * depth, 0.0f);
   for (size_t line = 0; line < count; ++line)
-    for (size_t i = 0; i < k; ++i)
-      lines.numbers[line * lines.depth + place_of(unit, fused.is_via_half, i)] = dense[line * k + i];
-  return lines;
+    for (size_t i = 0; i < k; ++i) numbers[line * depth + place_of(fused, i)] = dense[line * k + i];
+}
+
+// Exponents of a line, and its numbers or significands. NaNs and infinities are zeros there, and places in `specials`.
+void take_line_apart(const FusedUnit& fused, int min_exponent, std::span<const float> numbers, int16_t* exponents,
+                     float* values, std::vector<size_t>& specials) {
+  specials.clear();
+  const bool is_finite = HALFULP_DISPATCH(take_apart, numbers.data(), numbers.size(), min_exponent, exponents, values);
+  if (!fused.job.has_wide_exponents) std::ranges::copy(numbers, values);
+  if (is_finite) return;
+  for (size_t k = 0; k < numbers.size(); ++k) {
+    if (std::isfinite(numbers[k])) continue;
+    specials.push_back(k);
+    exponents[k] = kZeroExponent;
+    values[k] = 0;
+  }
 }
 
 // ---- outputs with NaNs and infinities: one by one in binary64, where all these numbers are exact ----
@@ -309,106 +316,112 @@ struct TileSums {
   alignas(64) uint32_t bits[kTileRows][kPanelColumns] = {};
 };
 
+// Panels of B are laid out by the thread that needs them, and used for tiles of all rows of A one after the other.
+template <class Code, class Accumulator>
 class FusedProduct {
  public:
-  template <class Code, class Accumulator>
-  FusedProduct(const MatrixUnit& unit, const FusedUnit& fused, const MatrixProduct<Code, Accumulator>& in,
-               const Accumulation& how, int threads)
-      : fused_(fused),
-        a_(lines_of(unit, fused, fused.a_format, in.a, size_t(in.m), size_t(in.k), threads)),
-        b_(lines_of(unit, fused, fused.b_format, in.b, size_t(in.n), size_t(in.k), threads)) {
-    const size_t k = size_t(unit.k), instructions = a_.depth / k;
-    if (how.splits > 1) intervals_.push_back(k * part_size(instructions, how.splits));
-    if (how.promotion > 0) intervals_.push_back(k * size_t(how.promotion));
-    if (fused.is_via_half) intervals_.push_back(k);
+  FusedProduct(const FusedUnit& fused, const MatrixProduct<Code, Accumulator>& in, const Accumulation& how, int threads)
+      : fused_(fused), in_(in), depth_(rounded_up(size_t(in.k), fused.k)), rows_(size_t(in.m)), columns_(size_t(in.n)) {
+    if (how.splits > 1) intervals_.push_back(fused.k * part_size(depth_ / fused.k, how.splits));
+    if (how.promotion > 0) intervals_.push_back(fused.k * size_t(how.promotion));
+    if (fused.is_via_half) intervals_.push_back(fused.k);
     lay_out_a(threads);
-    lay_out_b(threads);
   }
 
-  template <class Accumulator>
-  void multiply(std::span<const Accumulator> c, std::span<Accumulator> d, int threads) const {
-    const size_t groups = rounded_up(a_.count, kTileRows) / kTileRows;
-    const size_t panels = rounded_up(b_.count, kPanelColumns) / kPanelColumns;
+  void multiply(std::span<Accumulator> d, int threads) const {
+    const size_t groups = rounded_up(rows_, kTileRows) / kTileRows;
+    const size_t panels = rounded_up(columns_, kPanelColumns) / kPanelColumns;
     // of a tile, in 64 multiplications each: what a thread is worth starting for
-    const size_t work = kTileRows * kPanelColumns / 64 * std::max<size_t>(a_.depth, 1);
+    const size_t work = kTileRows * kPanelColumns / 64 * depth_;
     in_parts(
         groups * panels * work, threads,
         [&](size_t first, size_t size) {
           const FloatControl control;
-          for (size_t tile = first / work; tile < (first + size) / work; ++tile)
-            run_tile(tile % groups * kTileRows, tile / groups * kPanelColumns, c, d);
+          Panel panel(depth_);
+          for (size_t tile = first / work; tile < (first + size) / work; ++tile) {
+            lay_out_b(tile / groups, panel);
+            run_tile(tile % groups * kTileRows, panel, d);
+          }
         },
         work);
   }
 
  private:
-  // The tile of outputs with these first ones.
+  struct Panel {
+    size_t number = std::numeric_limits<size_t>::max();
+    std::vector<float> numbers;      // (kPanelColumns, depth)
+    std::vector<float> values;       // (depth, kPanelColumns): numbers or significands
+    std::vector<int16_t> exponents;  // (depth, kPanelColumns), see exponent_place
+    std::vector<size_t> specials[kPanelColumns];
+    bool has_specials = false;
+
+    explicit Panel(size_t depth)
+        : numbers(kPanelColumns * depth),
+          values(kPanelColumns * depth),
+          exponents(kPanelColumns * depth, kZeroExponent) {}
+  };
+
+  // Outputs, the first of them at this place.
   struct Tile {
-    size_t row, column, rows, columns;
+    size_t row, rows, columns;
+    const Panel& panel;
+    bool has_specials;
   };
 
   void lay_out_a(int threads) {
-    a_exponents_.resize(a_.numbers.size());
-    a_values_.resize(a_.numbers.size());
-    for_lines(a_, fused_.a_min_exponent, threads, [&](size_t line, const int16_t* exponents, const float* values) {
-      for (size_t k = 0; k < a_.depth; ++k)
-        a_exponents_[line * a_.depth + k] = uint32_t(uint16_t(exponents[k])) * 0x10001;
-      std::copy_n(values, a_.depth, a_values_.data() + line * a_.depth);
-    });
-  }
-
-  void lay_out_b(int threads) {
-    const size_t size = rounded_up(b_.count, kPanelColumns) * b_.depth;
-    b_values_.resize(size);
-    b_exponents_.resize(size, kZeroExponent);
-    for_lines(b_, fused_.b_min_exponent, threads, [&](size_t line, const int16_t* exponents, const float* values) {
-      const size_t column = line % kPanelColumns, start = (line - column) * b_.depth;
-      const size_t place = HALFULP_DISPATCH(exponent_place, column);
-      for (size_t k = 0; k < b_.depth; ++k) {
-        b_values_[start + k * kPanelColumns + column] = values[k];
-        b_exponents_[start + k * kPanelColumns + place] = exponents[k];
-      }
-    });
-  }
-
-  // Calls take(line, exponents, numbers or significands) for each line, on some threads. NaNs and infinities are zeros
-  // there.
-  template <class Take>
-  void for_lines(Lines& lines, int min_exponent, int threads, const Take& take) {
-    const size_t depth = lines.depth;
+    a_numbers_ = std::make_unique_for_overwrite<float[]>(rows_ * depth_);
+    a_values_ = std::make_unique_for_overwrite<float[]>(rows_ * depth_);
+    a_exponents_ = std::make_unique_for_overwrite<uint32_t[]>(rows_ * depth_);
+    a_specials_.resize(rows_);
     in_parts(
-        lines.count * depth, threads,
+        rows_ * depth_, threads,
         [&](size_t first, size_t size) {
-          std::vector<int16_t> exponents(depth);
-          std::vector<float> values(depth);
-          for (size_t line = first / depth; line < (first + size) / depth; ++line) {
-            const float* const numbers = lines.numbers.data() + line * depth;
-            const bool is_finite =
-                HALFULP_DISPATCH(take_apart, numbers, depth, min_exponent, exponents.data(), values.data());
-            if (!fused_.job.has_wide_exponents) std::copy_n(numbers, depth, values.data());
-            for (size_t k = 0; k < depth && !is_finite; ++k) {
-              if (std::isfinite(numbers[k])) continue;
-              lines.specials[line].push_back(k);
-              exponents[k] = kZeroExponent;
-              values[k] = 0;
-            }
-            take(line, exponents.data(), values.data());
+          const FloatControl control;
+          const size_t k = size_t(in_.k), row = first / depth_, rows = size / depth_;
+          read_lines(fused_, fused_.a_format, in_.a.subspan(row * k, rows * k), k, depth_, &a_numbers_[first]);
+          std::vector<int16_t> exponents(depth_);
+          for (size_t i = 0; i < rows; ++i) {
+            const size_t start = first + i * depth_;
+            take_line_apart(fused_, fused_.a_min_exponent, {&a_numbers_[start], depth_}, exponents.data(),
+                            &a_values_[start], a_specials_[row + i]);
+            for (size_t t = 0; t < depth_; ++t) a_exponents_[start + t] = uint32_t(uint16_t(exponents[t])) * 0x10001;
           }
         },
-        depth);
+        depth_);
   }
 
-  template <class Accumulator>
-  [[gnu::noinline]] void run_tile(size_t row, size_t column, std::span<const Accumulator> c,
-                                  std::span<Accumulator> d) const {
-    const Tile tile{row, column, std::min(kTileRows, a_.count - row), std::min(kPanelColumns, b_.count - column)};
+  void lay_out_b(size_t number, Panel& panel) const {
+    if (panel.number == number) return;
+    panel.number = number;
+    panel.has_specials = false;
+    const size_t k = size_t(in_.k), first = number * kPanelColumns, count = std::min(kPanelColumns, columns_ - first);
+    read_lines(fused_, fused_.b_format, in_.b.subspan(first * k, count * k), k, depth_, panel.numbers.data());
+    std::vector<int16_t> exponents(depth_);
+    std::vector<float> values(depth_);
+    for (size_t column = 0; column < count; ++column) {
+      take_line_apart(fused_, fused_.b_min_exponent, {&panel.numbers[column * depth_], depth_}, exponents.data(),
+                      values.data(), panel.specials[column]);
+      panel.has_specials |= !panel.specials[column].empty();
+      const size_t place = HALFULP_DISPATCH(exponent_place, column);
+      for (size_t t = 0; t < depth_; ++t) {
+        panel.values[t * kPanelColumns + column] = values[t];
+        panel.exponents[t * kPanelColumns + place] = exponents[t];
+      }
+    }
+  }
+
+  [[gnu::noinline]] void run_tile(size_t row, const Panel& panel, std::span<Accumulator> d) const {
+    const size_t column = panel.number * kPanelColumns;
+    Tile tile{row, std::min(kTileRows, rows_ - row), std::min(kPanelColumns, columns_ - column), panel,
+              panel.has_specials};
+    for (size_t i = 0; i < tile.rows; ++i) tile.has_specials |= !a_specials_[row + i].empty();
     TileSums sums;
     for (size_t i = 0; i < tile.rows; ++i)
       for (size_t j = 0; j < tile.columns; ++j)
-        sums.bits[i][j] = from_accumulator(c[(row + i) * b_.count + column + j]);
-    run(tile, 0, a_.depth, 0, sums);
+        sums.bits[i][j] = from_accumulator(in_.c[(row + i) * columns_ + column + j]);
+    run(tile, 0, depth_, 0, sums);
     for (size_t i = 0; i < tile.rows; ++i)
-      for (size_t j = 0; j < tile.columns; ++j) to_accumulator(sums.bits[i][j], d[(row + i) * b_.count + column + j]);
+      for (size_t j = 0; j < tile.columns; ++j) to_accumulator(sums.bits[i][j], d[(row + i) * columns_ + column + j]);
   }
 
   // Adds the products first … last - 1 to sums: in intervals, each summed from +0, or in one chain.
@@ -431,32 +444,38 @@ class FusedProduct {
   }
 
   void chain(const Tile& tile, size_t first, size_t last, TileSums& sums) const {
+    if (!tile.has_specials) return chain_of_finite(tile, first, last, sums);
     const TileSums before = sums;
-    const size_t a = tile.row * a_.depth + first, b = tile.column * b_.depth + first * kPanelColumns;
-    const FusedTile operands{a_values_.data() + a, a_exponents_.data() + a, a_.depth, b_values_.data() + b,
-                             b_exponents_.data() + b};
-    HALFULP_DISPATCH(add_products, fused_.job, operands, tile.rows, last - first, &sums.bits[0][0]);
+    chain_of_finite(tile, first, last, sums);
     for (size_t i = 0; i < tile.rows; ++i)
       for (size_t j = 0; j < tile.columns; ++j) {
-        const Chain its{tile.row + i, tile.column + j, first, last, before.bits[i][j]};
+        const Chain its{&a_numbers_[(tile.row + i) * depth_], &tile.panel.numbers[j * depth_], first, last,
+                        before.bits[i][j]};
         const double special =
-            special_products(a_.specials[its.row], its) + special_products(b_.specials[its.column], its);
+            special_products(a_specials_[tile.row + i], its) + special_products(tile.panel.specials[j], its);
         if (special != 0) sums.bits[i][j] = with_special(its, sums.bits[i][j], special);
       }
   }
 
-  // One output and the range of its products.
+  // With zeros for what is not.
+  void chain_of_finite(const Tile& tile, size_t first, size_t last, TileSums& sums) const {
+    const size_t a = tile.row * depth_ + first, b = first * kPanelColumns;
+    const FusedTile operands{&a_values_[a], &a_exponents_[a], depth_, &tile.panel.values[b], &tile.panel.exponents[b]};
+    HALFULP_DISPATCH(add_products, fused_.job, operands, tile.rows, last - first, &sums.bits[0][0]);
+  }
+
+  // One output's operands, the range of its products, and its addend.
   struct Chain {
-    size_t row, column, first, last;
+    const float *a, *b;
+    size_t first, last;
     uint32_t c;
   };
 
   // The sum of those products at some places that are NaN or infinite; 0: there are none.
-  double special_products(const std::vector<size_t>& places, const Chain& its) const {
-    const float *const a = a_.numbers.data() + its.row * a_.depth, *const b = b_.numbers.data() + its.column * b_.depth;
+  static double special_products(const std::vector<size_t>& places, const Chain& its) {
     double sum = 0;
     for (auto k = std::ranges::lower_bound(places, its.first); k != places.end() && *k < its.last; ++k)
-      sum += double(a[*k]) * double(b[*k]);
+      sum += double(its.a[*k]) * double(its.b[*k]);
     return sum;
   }
 
@@ -467,18 +486,19 @@ class FusedProduct {
     const bool depends_on_order = std::isnan(sum) && std::isinf(special) && std::isinf(finite) && std::isfinite(c);
     if (!depends_on_order) return special_result(fused_.job, sum);
     // Infinities of both signs, one of them an overflow that was there before the other or never came to be.
-    const float *const a = a_.numbers.data() + its.row * a_.depth, *const b = b_.numbers.data() + its.column * b_.depth;
     uint32_t exact = its.c;
-    for (size_t k = its.first; k < its.last; k += fused_.job.block) exact = block_of_any(fused_, a + k, b + k, exact);
+    for (size_t k = its.first; k < its.last; k += fused_.job.block)
+      exact = block_of_any(fused_, its.a + k, its.b + k, exact);
     return exact;
   }
 
   FusedUnit fused_;
-  Lines a_, b_;
-  std::vector<size_t> intervals_;  // [products] outer ones first
-  std::vector<uint32_t> a_exponents_;
-  std::vector<float> a_values_, b_values_;  // numbers or significands
-  std::vector<int16_t> b_exponents_;
+  MatrixProduct<Code, Accumulator> in_;
+  size_t depth_, rows_, columns_;                  // depth: k in whole instructions
+  std::vector<size_t> intervals_;                  // [products] outer ones first
+  std::unique_ptr<float[]> a_numbers_, a_values_;  // (rows, depth), see Panel
+  std::unique_ptr<uint32_t[]> a_exponents_;
+  std::vector<std::vector<size_t>> a_specials_;  // where NaNs and infinities stand, ascending
 };
 
 }  // namespace
@@ -510,7 +530,7 @@ void multiply_matrices(const MatrixUnit& unit, const MatrixProduct<Code, Accumul
   const std::optional<FusedUnit> fused = fused_unit(unit);
   if (!fused || in.k == 0) return multiply_matrices_reference(unit, in, d, accumulation, threads);
   check<Code, Accumulator>(unit, in, d, accumulation);
-  FusedProduct(unit, *fused, in, accumulation, threads).multiply(in.c, d, threads);
+  FusedProduct(*fused, in, accumulation, threads).multiply(d, threads);
 }
 
 #define HALFULP_INSTANTIATE(Code, Accumulator)                                                                        \
