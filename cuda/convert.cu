@@ -1,29 +1,30 @@
 #include "cuda/convert.h"
 
+#include <cuda_fp4.h>
+#include <cuda_fp6.h>
 #include <cuda_fp8.h>
 #include <cuda_runtime.h>
 
-#include <stdexcept>
+#include "cuda/device.h"
 
 namespace halfulp::cuda {
 namespace {
 
-__global__ void convert(__nv_fp8_interpretation_t format, uint32_t first_bits, uint8_t* codes, size_t count) {
+__device__ uint8_t converted(Narrow format, float x) {
+  switch (format) {
+    case Narrow::E4m3: return __nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3);
+    case Narrow::E5m2: return __nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E5M2);
+    case Narrow::E3m2: return __nv_cvt_float_to_fp6(x, __NV_E3M2, cudaRoundNearest);
+    case Narrow::E2m3: return __nv_cvt_float_to_fp6(x, __NV_E2M3, cudaRoundNearest);
+    case Narrow::E2m1: return __nv_cvt_float_to_fp4(x, __NV_E2M1, cudaRoundNearest);
+  }
+  return 0;
+}
+
+__global__ void convert(Narrow format, uint32_t first_bits, uint8_t* codes, size_t count) {
   const size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < count) codes[i] = __nv_cvt_float_to_fp8(__uint_as_float(first_bits + uint32_t(i)), __NV_SATFINITE, format);
+  if (i < count) codes[i] = converted(format, __uint_as_float(first_bits + uint32_t(i)));
 }
-
-void require(cudaError_t error, const char* what) {
-  if (error != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
-}
-
-struct DeviceBytes {
-  uint8_t* data = nullptr;
-  explicit DeviceBytes(size_t count) { require(cudaMalloc(&data, count), "device memory"); }
-  ~DeviceBytes() { cudaFree(data); }
-  DeviceBytes(const DeviceBytes&) = delete;
-  DeviceBytes& operator=(const DeviceBytes&) = delete;
-};
 
 }  // namespace
 
@@ -33,13 +34,13 @@ std::string device_name() {
   return std::string(device.name) + ", sm_" + std::to_string(device.major) + std::to_string(device.minor);
 }
 
-void convert_to_fp8(Fp8 format, uint32_t first_bits, std::vector<uint8_t>& codes) {
+void convert_to_narrow(Narrow format, uint32_t first_bits, std::vector<uint8_t>& codes) {
   constexpr unsigned kThreads = 256;
   const DeviceBytes device(codes.size());
-  convert<<<unsigned((codes.size() + kThreads - 1) / kThreads), kThreads>>>(
-      format == Fp8::E4m3 ? __NV_E4M3 : __NV_E5M2, first_bits, device.data, codes.size());
+  convert<<<unsigned((codes.size() + kThreads - 1) / kThreads), kThreads>>>(format, first_bits, device.data,
+                                                                            codes.size());
   require(cudaGetLastError(), "conversion kernel");
-  require(cudaMemcpy(codes.data(), device.data, codes.size(), cudaMemcpyDeviceToHost), "copy from the device");
+  device.copy_to(codes);
 }
 
 }  // namespace halfulp::cuda

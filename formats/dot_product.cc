@@ -373,7 +373,6 @@ uint64_t split_floored_block(const MatrixUnit& unit, const Block& block) {
 
 // ---- binary32 arithmetic step by step ----
 
-float float_of(uint64_t code) { return std::bit_cast<float>(uint32_t(code)); }
 uint64_t code_of(float x) { return std::isnan(x) ? kCanonicalNan32 : std::bit_cast<uint32_t>(x); }
 
 float flushed_result(const MatrixUnit& unit, float x) {
