@@ -41,9 +41,9 @@ class Probes {
             {"P5", block_structure()},
             {"P6", {output_rounding()}},
             {"P7", {overflow(), cancelling_extremes()}},
-            {"P8", {least_exponent(0, false)}},
-            {"P9", {least_exponent(1, false)}},
-            {"P10", {zero_signs(), least_exponent(0, true), least_exponent(1, true), underflow()}},
+            {"P8", {least_exponent(false, false)}},
+            {"P9", {least_exponent(true, false)}},
+            {"P10", {zero_signs(), least_exponent(false, true), least_exponent(true, true), underflow()}},
             {"P11", {special_pairs(), special_sums()}},
             {"P12", {accumulator_alone()}},
             {"P13", {subnormal_operands(), subnormal_sums()}},
@@ -144,13 +144,17 @@ class Probes {
         [&](int i, int j) { return c_.code(false, c_.max_exponent - place(i, j)); });
   }
 
-  // 2^q less 2^(q-t), where 2^q is the accumulator's smallest number, or half of it: zero up to the t that the lowest
-  // alignment exponent still cuts. The exponents are shared between the factors.
-  Tile least_exponent(int halvings, bool flipped) const {
-    const int q = c_.least_exponent() - halvings, ea = q / 2, eb = q - ea;
+  // Down to which exponent products are kept beside small ones. The accumulator's smallest number less 2^-t of it is
+  // cut to zero where the difference is seen; half of that number plus 2^-t of it is rounded up to it.
+  Tile least_exponent(bool is_half, bool flipped) const {
+    const int q = c_.least_exponent() - is_half, ea = q / 2, eb = q - ea;
     return make(
-        shape_, [&](int i, int k) { return k < 2 ? a_.code((k == 1) != flipped, ea - (k == 1 ? i % 13 : 0)) : 0; },
-        [&](int j, int k) { return k < 2 ? b_.code(false, eb - (k == 1 ? j + 4 * halvings : 0)) : 0; }, kNoC);
+        shape_,
+        [&](int i, int k) {
+          const bool is_second = k == 1, negative = (is_second && !is_half) != flipped;
+          return k < 2 ? a_.code(negative, ea - is_second * (i % 13)) : 0;
+        },
+        [&](int j, int k) { return k < 2 ? b_.code(false, eb - (k == 1 ? j + 4 * is_half : 0)) : 0; }, kNoC);
   }
 
   // Zeros of all signs: rows of A +0, -0 or alternating, then +1 and -1 that cancel; columns of B ±1; c ±0.

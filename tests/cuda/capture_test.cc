@@ -36,8 +36,9 @@ uint64_t digest(const Tile& tile) {
   return hash;
 }
 
-const Probe& find_probe(const std::vector<Probe>& probes, std::string_view name) {
-  return *std::ranges::find(probes, name, &Probe::name);
+std::vector<Tile> probe_tiles(std::string_view instruction, std::string_view probe) {
+  const std::vector<Probe> probes = directed_probes(shape_named(instruction), unit_of(instruction).fraction);
+  return std::ranges::find(probes, probe, &Probe::name)->tiles;
 }
 
 // The largest t for which output t of a tile is c.
@@ -79,14 +80,14 @@ TEST(Capture, tiles_are_frozen) {
     return digest(make_tile(shape_named(instruction), family, 1, 2));
   };
   using enum StimulusFamily;
-  EXPECT_EQ(digest_of("mma_m16n8k16_f32_f16_f16", Normal), 0u);
-  EXPECT_EQ(digest_of("mma_m16n8k16_f32_f16_f16", Bits), 0u);
-  EXPECT_EQ(digest_of("mma_m16n8k8_f32_tf32_tf32", FiniteBits), 0u);
-  EXPECT_EQ(digest_of("mma_m16n8k16_f16_f16_f16", Window), 0u);
-  EXPECT_EQ(digest_of("wgmma_m64n8k32_f32_e4m3_e5m2", Cancel), 0u);
-  EXPECT_EQ(digest_of("mma_m16n8k16_f32_bf16_bf16", Tiny), 0u);
-  EXPECT_EQ(digest_of("mma_m16n8k64_s32_s4_u4_satfinite", Window), 0u);
-  EXPECT_EQ(digest_of("mma_m8n8k4_f64_f64_f64", Normal), 0u);
+  EXPECT_EQ(digest_of("mma_m16n8k16_f32_f16_f16", Normal), 0x4626d4f21d9d6032u);
+  EXPECT_EQ(digest_of("mma_m16n8k16_f32_f16_f16", Bits), 0x643f8d12f75589dcu);
+  EXPECT_EQ(digest_of("mma_m16n8k8_f32_tf32_tf32", FiniteBits), 0x27c6c41b3be4789cu);
+  EXPECT_EQ(digest_of("mma_m16n8k16_f16_f16_f16", Window), 0xdc83d2200c9e260du);
+  EXPECT_EQ(digest_of("wgmma_m64n8k32_f32_e4m3_e5m2", Cancel), 0x2eb5d49f512a04f2u);
+  EXPECT_EQ(digest_of("mma_m16n8k16_f32_bf16_bf16", Tiny), 0x8516e4db6459e4d1u);
+  EXPECT_EQ(digest_of("mma_m16n8k64_s32_s4_u4_satfinite", Window), 0xff786d0f0637ac11u);
+  EXPECT_EQ(digest_of("mma_m8n8k4_f64_f64_f64", Normal), 0xde15b8f69bfebbfcu);
 }
 
 TEST(Capture, codes_fit_their_formats) {
@@ -167,7 +168,7 @@ TEST(Capture, probes_read_off_alignment_widths) {
                                       "mma_m16n8k8_f32_tf32_tf32", "wgmma_m64n8k32_f32_e4m3_e4m3"}) {
     const MatrixUnit& unit = unit_of(name);
     const Shape shape = shape_named(name);
-    const Tile tile = find_probe(directed_probes(shape, unit.fraction), "P1").tiles[0];
+    const Tile tile = probe_tiles(name, "P1")[0];
     std::vector<uint64_t> d = expected_outputs(unit, shape, tile), c = tile.c;
     d.resize(128);
     c.resize(128);
@@ -180,7 +181,7 @@ TEST(Capture, probes_tell_lowest_exponents_of_half_accumulators_apart) {
   const Shape shape = shape_named(kName);
   MatrixUnit unit = unit_of(kName), other = unit;
   ++other.zero_exponent;
-  const Tile tile = find_probe(directed_probes(shape, unit.fraction), "P9").tiles[0];
+  const Tile tile = probe_tiles(kName, "P9")[0];
   EXPECT_NE(expected_outputs(unit, shape, tile), expected_outputs(other, shape, tile));
 }
 
@@ -192,7 +193,7 @@ TEST(Capture, probes_tell_signs_of_zero_apart) {
       MatrixUnit unit = unit_of(name);
       unit.zero = zero;
       std::vector<uint64_t> all;
-      for (const Tile& tile : find_probe(directed_probes(shape, unit.fraction), "P10").tiles)
+      for (const Tile& tile : probe_tiles(name, "P10"))
         for (const uint64_t code : expected_outputs(unit, shape, tile)) all.push_back(code);
       outcomes.insert(all);
     }
