@@ -98,6 +98,32 @@ namespace {
                : HALFULP_4("r", a), "l"(b)                                                                          \
                : "memory")
 
+// wgmma with n = 16, 64 and 256: 8, 32 and 128 registers of D.
+#define HALFULP_FROM_8(constraint, x, i)                                                                    \
+  constraint(x[i]), constraint(x[i + 1]), constraint(x[i + 2]), constraint(x[i + 3]), constraint(x[i + 4]), \
+      constraint(x[i + 5]), constraint(x[i + 6]), constraint(x[i + 7])
+#define HALFULP_FROM_32(constraint, x, i)                                                                        \
+  HALFULP_FROM_8(constraint, x, i), HALFULP_FROM_8(constraint, x, i + 8), HALFULP_FROM_8(constraint, x, i + 16), \
+      HALFULP_FROM_8(constraint, x, i + 24)
+#define HALFULP_FROM_128(constraint, x, i)                                                                           \
+  HALFULP_FROM_32(constraint, x, i), HALFULP_FROM_32(constraint, x, i + 32), HALFULP_FROM_32(constraint, x, i + 64), \
+      HALFULP_FROM_32(constraint, x, i + 96)
+#define HALFULP_TEN(t) \
+  "%" #t "0, %" #t "1, %" #t "2, %" #t "3, %" #t "4, %" #t "5, %" #t "6, %" #t "7, %" #t "8, %" #t "9, "
+#define WGMMA_F8_16BIT(ptx) \
+  HALFULP_WGMMA(ptx, "{%0, %1, %2, %3, %4, %5, %6, %7}, %8, %9", HALFULP_8("+f", d), "1", ", 1, 1, 0, 0")
+#define WGMMA_F32_16BIT(ptx)                                                                \
+  HALFULP_WGMMA(ptx, "{" HALFULP_TEN() HALFULP_TEN(1) HALFULP_TEN(2) "%30, %31}, %32, %33", \
+                HALFULP_FROM_32("+f", d, 0), "1", ", 1, 1, 0, 0")
+#define HALFULP_WGMMA_128(ptx, rest)                                                                         \
+  HALFULP_WGMMA(ptx,                                                                                         \
+                "{" HALFULP_TEN() HALFULP_TEN(1) HALFULP_TEN(2) HALFULP_TEN(3) HALFULP_TEN(4) HALFULP_TEN(5) \
+                    HALFULP_TEN(6) HALFULP_TEN(7) HALFULP_TEN(8) HALFULP_TEN(9) HALFULP_TEN(10)              \
+                        HALFULP_TEN(11) "%120, %121, %122, %123, %124, %125, %126, %127}, %128, %129",       \
+                HALFULP_FROM_128("+f", d, 0), "1", rest)
+#define WGMMA_F128_16BIT(ptx) HALFULP_WGMMA_128(ptx, ", 1, 1, 0, 0")
+#define WGMMA_F128(ptx) HALFULP_WGMMA_128(ptx, ", 1, 1")
+
 // The registers of each form: D and how many, A and B.
 enum class Operands { Registers, SharedAB, SharedB };
 template <class A, int kD, class W, int kA, int kB, Operands kOperands = Operands::Registers>
@@ -122,6 +148,10 @@ struct Form_WGMMA_R4 : Form<uint32_t, 4, uint32_t, 4, 2, Operands::SharedAB> {};
 struct Form_WGMMA_R2 : Form<uint32_t, 2, uint32_t, 4, 2, Operands::SharedAB> {};
 struct Form_WGMMA_R2_16BIT : Form_WGMMA_R2 {};
 struct Form_WGMMA_F4_16BIT : Form_WGMMA_F4 {};
+struct Form_WGMMA_F8_16BIT : Form<float, 8, uint32_t, 4, 2, Operands::SharedAB> {};
+struct Form_WGMMA_F32_16BIT : Form<float, 32, uint32_t, 4, 2, Operands::SharedAB> {};
+struct Form_WGMMA_F128_16BIT : Form<float, 128, uint32_t, 4, 2, Operands::SharedAB> {};
+struct Form_WGMMA_F128 : Form_WGMMA_F128_16BIT {};
 struct Form_WGMMA_F4_16BIT_NO_C : Form_WGMMA_F4 {};
 struct Form_WGMMA_F4_16BIT_MINUS_A : Form_WGMMA_F4 {};
 struct Form_WGMMA_F4_16BIT_REGISTER_A : Form<float, 4, uint32_t, 4, 2, Operands::SharedB> {};
@@ -129,7 +159,7 @@ struct Form_WGMMA_F4_16BIT_REGISTER_A : Form<float, 4, uint32_t, 4, 2, Operands:
 // run() issues the instruction; false where the target lacks it.
 #define INSTRUCTION(name, ptx, form, feature, m, n, k, a_format, b_format, accumulator, unit, recorded) \
   struct name : Form_##form {                                                                           \
-    static constexpr int rows = m;                                                                      \
+    static constexpr int rows = m, columns = n;                                                         \
     template <class A, class B>                                                                         \
     static __device__ __forceinline__ bool run(Accumulator* d, const A& a, const B& b) {                \
       HALFULP_##feature(form(ptx));                                                                     \
@@ -141,7 +171,6 @@ struct Form_WGMMA_F4_16BIT_REGISTER_A : Form<float, 4, uint32_t, 4, 2, Operands:
 // ---- fragments (PTX ISA, "Matrix Fragments"): which words a lane holds ----
 
 constexpr int kLanes = 32;
-constexpr int kColumns = 8;
 
 // Lane 4g + t holds word t of four of row g; further registers go down 8 rows first, then to the next four words.
 template <class I>
@@ -158,12 +187,15 @@ __device__ void load_b(const typename I::Word* b, typename I::Word* registers) {
   for (int r = 0; r < I::b_words; ++r) registers[r] = b[g * 4 * I::b_words + t + 4 * r];
 }
 
-// Where word i of C and D of this lane lies: a row of eight columns is four lanes' words.
+// Where word i of C and D of this lane lies: four lanes hold a row of eight columns, and further registers go down 8
+// rows first, then to the next eight columns.
 template <class I>
 __device__ int d_index(int first_row, int i) {
-  constexpr int row_blocks = I::rows == 8 ? 1 : 2, words = I::d_words / row_blocks;
+  constexpr int row_blocks = I::rows == 8 ? 1 : 2, column_blocks = I::columns / 8,
+                words = I::d_words / (row_blocks * column_blocks);
   const int lane = threadIdx.x % kLanes, g = lane / 4, t = lane % 4;
-  return ((first_row + g + 8 * (i / words)) * 4 + t) * words + i % words;
+  const int row = first_row + g + 8 * (i / words % row_blocks), column_block = i / (words * row_blocks);
+  return ((row * column_blocks + column_block) * 4 + t) * words + i % words;
 }
 
 template <class I>
@@ -235,12 +267,12 @@ template <class I>
 __device__ void run_group(const Pointers& all) {
   using Accumulator = typename I::Accumulator;
   __shared__ alignas(128) uint8_t shared_a[I::rows * kRowBytes];
-  __shared__ alignas(128) uint8_t shared_b[kColumns * kRowBytes];
+  __shared__ alignas(128) uint8_t shared_b[I::columns * kRowBytes];
   const unsigned tile = blockIdx.x;
   const int first_row = 16 * (threadIdx.x / kLanes);
   const uint32_t* a = static_cast<const uint32_t*>(all.a) + size_t(tile) * I::rows * kRowBytes / 4;
   store_core_matrices(a, I::rows, shared_a);
-  store_core_matrices(static_cast<const uint32_t*>(all.b) + size_t(tile) * kColumns * kRowBytes / 4, kColumns,
+  store_core_matrices(static_cast<const uint32_t*>(all.b) + size_t(tile) * I::columns * kRowBytes / 4, I::columns,
                       shared_b);
   uint32_t a_registers[I::a_words];
   load_a<I>(a, first_row, a_registers);

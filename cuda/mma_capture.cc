@@ -136,7 +136,7 @@ size_t capture(const Settings& settings, const Task& task, const DeviceInfo& dev
   std::vector<Segment> segments;
   for (Probe& probe : directed_probes(task.shape, task.unit == nullptr ? 0 : task.unit->fraction))
     segments.push_back(run_segment(task, probe.name, 0, std::move(probe.tiles), settings.repeats));
-  const int tiles = kOutputsOfFamily / (task.shape.m * task.shape.n);
+  const int tiles = std::max(kOutputsOfFamily / (task.shape.m * task.shape.n), 1);
   for (const StimulusFamily family : kStimulusFamilies)
     segments.push_back(run_segment(task, std::string(name(family)), settings.seed,
                                    make_tiles(task.shape, family, settings.seed, 0, tiles), settings.repeats));
