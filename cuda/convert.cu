@@ -17,6 +17,8 @@ __device__ uint8_t converted(Narrow format, float x) {
     case Narrow::E3m2: return __nv_cvt_float_to_fp6(x, __NV_E3M2, cudaRoundNearest);
     case Narrow::E2m3: return __nv_cvt_float_to_fp6(x, __NV_E2M3, cudaRoundNearest);
     case Narrow::E2m1: return __nv_cvt_float_to_fp4(x, __NV_E2M1, cudaRoundNearest);
+    case Narrow::E8m0Zero: return __nv_cvt_float_to_e8m0(x, __NV_SATFINITE, cudaRoundZero);
+    case Narrow::E8m0Up: return __nv_cvt_float_to_e8m0(x, __NV_SATFINITE, cudaRoundPosInf);
   }
   return 0;
 }
