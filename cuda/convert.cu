@@ -28,6 +28,33 @@ __global__ void convert(Narrow format, uint32_t first_bits, uint8_t* codes, size
   if (i < count) codes[i] = converted(format, __uint_as_float(first_bits + uint32_t(i)));
 }
 
+constexpr unsigned kThreads = 256;
+constexpr int kMxBlock = 32;
+
+unsigned blocks_for(size_t count) { return unsigned((count + kThreads - 1) / kThreads); }
+
+// The exponent of an element format's largest number.
+__device__ int max_exponent(Narrow element) {
+  switch (element) {
+    case Narrow::E4m3: return 8;
+    case Narrow::E5m2: return 15;
+    case Narrow::E3m2: return 4;
+    default: return 2;
+  }
+}
+
+// A thread per block: the scale is 2^(floor(log2 amax) - e_max), and quotients by it are exact.
+__global__ void quantize(Narrow element, const float* x, uint8_t* codes, uint8_t* scales, size_t count) {
+  const size_t block = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (block >= count) return;
+  float amax = 0;
+  for (int i = 0; i < kMxBlock; ++i) amax = fmaxf(amax, fabsf(x[block * kMxBlock + i]));
+  const int scale = amax == 0 ? 0 : min(max(ilogbf(amax) - max_exponent(element) + 127, 0), 254);
+  const float factor = ldexpf(1, 127 - scale);
+  for (int i = 0; i < kMxBlock; ++i) codes[block * kMxBlock + i] = converted(element, x[block * kMxBlock + i] * factor);
+  scales[block] = uint8_t(scale);
+}
+
 }  // namespace
 
 std::string device_name() {
@@ -37,12 +64,20 @@ std::string device_name() {
 }
 
 void convert_to_narrow(Narrow format, uint32_t first_bits, std::vector<uint8_t>& codes) {
-  constexpr unsigned kThreads = 256;
   const DeviceBytes device(codes.size());
-  convert<<<unsigned((codes.size() + kThreads - 1) / kThreads), kThreads>>>(format, first_bits, device.data,
-                                                                            codes.size());
+  convert<<<blocks_for(codes.size()), kThreads>>>(format, first_bits, device.data, codes.size());
   require(cudaGetLastError(), "conversion kernel");
   device.copy_to(codes);
+}
+
+MxBlocks quantize_mx(Narrow element, const std::vector<float>& x) {
+  const size_t count = x.size() / kMxBlock;
+  const DeviceBytes numbers(x.size() * sizeof(float)), codes(x.size()), scales(count);
+  require(cudaMemcpy(numbers.data, x.data(), numbers.count, cudaMemcpyHostToDevice), "copy to the device");
+  quantize<<<blocks_for(count), kThreads>>>(element, reinterpret_cast<const float*>(numbers.data), codes.data,
+                                            scales.data, count);
+  require(cudaGetLastError(), "block kernel");
+  return {codes.copy(), scales.copy()};
 }
 
 }  // namespace halfulp::cuda

@@ -20,4 +20,12 @@ std::string device_name();
 /// {e4m3,e5m2}x2 from sm_89 on, to {e3m2,e2m3,e2m1,ue8m0}x2 from sm_100a on; below these, what CUDA's headers compute.
 void convert_to_narrow(Narrow format, uint32_t first_bits, std::vector<uint8_t>& codes);
 
+/// Blocks of 32 numbers with a scale each, after OCP MX v1.0 section 6.3: codes of elements and scales, one per byte.
+struct MxBlocks {
+  std::vector<uint8_t> codes, scales;
+};
+
+/// x in whole blocks of finite numbers, to one of the element formats.
+MxBlocks quantize_mx(Narrow element, const std::vector<float>& x);
+
 }  // namespace halfulp::cuda

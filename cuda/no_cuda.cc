@@ -13,6 +13,7 @@ namespace {
 
 std::string device_name() { refuse(); }
 void convert_to_narrow(Narrow, uint32_t, std::vector<uint8_t>&) { refuse(); }
+MxBlocks quantize_mx(Narrow, const std::vector<float>&) { refuse(); }
 DeviceInfo device_info() { refuse(); }
 std::vector<uint8_t> run_tiles(const Instruction&, const PackedTiles&, int) { refuse(); }
 
