@@ -45,7 +45,7 @@ Json header_of(const Shape& shape, const Provenance& from) {
   return {{"unit", from.unit},
           {"instruction", from.instruction},
           {"gpu", from.device.name},
-          {"sm", fmt::format("sm_{}", from.device.sm)},
+          {"sm", from.device.sm == 0 ? "" : fmt::format("sm_{}", from.device.sm)},
           {"driver", from.device.driver},
           {"cuda", from.device.cuda},
           {"ptxas", from.device.ptxas},

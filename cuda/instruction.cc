@@ -18,9 +18,9 @@ const std::vector<Instruction>& instructions() {
   return all;
 }
 
-const Instruction& find_instruction(std::string_view name) {
+const Instruction& find_instruction(std::string_view name, const std::vector<Instruction>& rows) {
   std::string names;
-  for (const Instruction& each : instructions()) {
+  for (const Instruction& each : rows) {
     if (each.name == name) return each;
     names.append(names.empty() ? "" : ", ").append(each.name);
   }

@@ -29,8 +29,8 @@ struct Instruction {
 /// All rows, in their order.
 const std::vector<Instruction>& instructions();
 
-/// Throws std::invalid_argument that lists the names.
-const Instruction& find_instruction(std::string_view name);
+/// One of the rows. Throws std::invalid_argument that lists the names.
+const Instruction& find_instruction(std::string_view name, const std::vector<Instruction>& rows = instructions());
 
 /// The name of the unit on a device of compute capability sm / 10; "" where none is known.
 std::string unit_name(const Instruction& instruction, int sm);

@@ -1,4 +1,4 @@
-// Captures what a GPU's matrix instructions compute, and compares them with the library's models.
+// Captures what matrix instructions of a GPU or of this processor compute, and compares it with the library's models.
 //
 // Exit code 0: everything asked for was done, and no compared output differs; 1: outputs differ; 2: no device, or
 // something that cannot be done.
@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include <stdexcept>
 
 #include "cuda/capture_file.h"
+#include "cuda/host.h"
 #include "cuda/mma.h"
 #include "cuda/probes.h"
 #include "cuda/stimulus.h"
@@ -32,25 +34,29 @@ struct Settings {
   uint64_t seed = 1;  // live mode starts its tiles from seed + 1
   int repeats = 3;    // of every captured tile
   bool only_list = false;
+  bool on_host = false;  // this processor's instructions
 };
 
 constexpr int kOutputsOfFamily = 4608;  // 36 tiles of 16 x 8; half as many would not kill all mutants (9.5)
 constexpr int kLiveBatchOutputs = 1 << 20;
 constexpr size_t kKeptTiles = 16;  // mismatching ones of a family, per instruction
 
+using Runner = std::vector<uint8_t> (*)(const Instruction& instruction, const PackedTiles& tiles, int repeats);
+
 // An instruction on the device at hand, and the model that should compute the same; nullptr: there is none.
 struct Task {
   const Instruction& instruction;
+  Runner run;
   const MatrixUnit* unit;
   Shape shape = shape_of(instruction);
 
   std::string unit_name() const { return unit == nullptr ? "" : unit->name; }
 };
 
-Task task_of(const Instruction& instruction, int sm) {
+Task task_of(const Instruction& instruction, Runner run, int sm) {
   const std::string name = unit_name(instruction, sm);
   const auto unit = std::ranges::find(matrix_units(), name, &MatrixUnit::name);
-  return {instruction, unit != matrix_units().end() && unit->k == instruction.k ? &*unit : nullptr};
+  return {instruction, run, unit != matrix_units().end() && unit->k == instruction.k ? &*unit : nullptr};
 }
 
 // ---- running ----
@@ -58,7 +64,7 @@ Task task_of(const Instruction& instruction, int sm) {
 Segment run_segment(const Task& task, std::string family, uint64_t seed, std::vector<Tile> tiles, int repeats) {
   Segment segment{std::move(family), seed, {}, {}};
   segment.outputs =
-      unpack_outputs(task.instruction, run_tiles(task.instruction, pack(task.instruction, tiles), repeats));
+      unpack_outputs(task.instruction, task.run(task.instruction, pack(task.instruction, tiles), repeats));
   for (Tile& tile : tiles) segment.tiles.push_back(recorded(task.instruction, std::move(tile)));
   return segment;
 }
@@ -121,7 +127,8 @@ void write_capture(const Settings& settings, const Task& task, const DeviceInfo&
   const Provenance from = {task.unit_name(), std::string(task.instruction.ptx), device,
                            opcodes_of(sass, task.instruction.name, device.sm),
                            fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))};
-  const std::string path = fmt::format("{}/{}.sm_{}{}", settings.out, task.instruction.name, device.sm, ending);
+  const std::string target = device.sm == 0 ? "" : fmt::format(".sm_{}", device.sm);
+  const std::string path = fmt::format("{}/{}{}{}", settings.out, task.instruction.name, target, ending);
   std::filesystem::create_directories(settings.out);
   std::ofstream file(path, std::ios::binary);
   file << capture_bytes(task.shape, from, segments);
@@ -177,26 +184,36 @@ size_t compare_live(const Settings& settings, const Task& task, const DeviceInfo
   return differing;
 }
 
+const std::vector<Instruction>& rows(const Settings& settings) {
+  return settings.on_host ? host_instructions() : instructions();
+}
+
 std::vector<const Instruction*> chosen(const Settings& settings) {
   std::vector<const Instruction*> all;
-  for (const std::string& name : settings.names) all.push_back(&find_instruction(name));
+  for (const std::string& name : settings.names) all.push_back(&find_instruction(name, rows(settings)));
   if (all.empty())
-    for (const Instruction& each : instructions()) all.push_back(&each);
+    for (const Instruction& each : rows(settings)) all.push_back(&each);
   return all;
 }
 
-void list() {
-  for (const Instruction& each : instructions()) fmt::print("{:<40} {}\n", each.name, each.ptx);
+void list(const Settings& settings) {
+  for (const Instruction& each : rows(settings)) fmt::print("{:<40} {}\n", each.name, each.ptx);
+}
+
+void print(const DeviceInfo& device) {
+  fmt::print("{}", device.name);
+  if (device.sm != 0) fmt::print(", sm_{}, {}, CUDA {}, ptxas {}", device.sm, device.driver, device.cuda, device.ptxas);
+  fmt::print("\n");
 }
 
 int run(const Settings& settings) {
   const std::vector<const Instruction*> all = chosen(settings);
-  const DeviceInfo device = device_info();
+  const DeviceInfo device = settings.on_host ? host_info() : device_info();
   const std::string sass = read_text(settings.sass);
-  fmt::print("{}, sm_{}, {}, CUDA {}, ptxas {}\n", device.name, device.sm, device.driver, device.cuda, device.ptxas);
+  print(device);
   size_t differing = 0;
   for (const Instruction* instruction : all) {
-    const Task task = task_of(*instruction, device.sm);
+    const Task task = task_of(*instruction, settings.on_host ? run_host_tiles : run_tiles, device.sm);
     fmt::print("{} ({})\n", instruction->name, task.unit == nullptr ? "no unit" : task.unit->name);
     try {
       differing +=
@@ -214,8 +231,9 @@ int run(const Settings& settings) {
 int main(int count, char** arguments) {
   using namespace halfulp::cuda;
   Settings settings;
-  CLI::App app("Captures what a GPU's matrix instructions compute, and compares it with the library's models.");
+  CLI::App app("Captures what matrix instructions compute, and compares it with the library's models.");
   app.add_flag("--list", settings.only_list, "list the instructions");
+  app.add_flag("--host", settings.on_host, "instructions of this processor instead of a GPU's");
   app.add_option("--instruction", settings.names, "instructions to run; all unless given");
   app.add_option("--out", settings.out, "folder for captures")->capture_default_str();
   app.add_option("--sass", settings.sass,
@@ -226,9 +244,10 @@ int main(int count, char** arguments) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   CLI11_PARSE(app, count, arguments);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // lines are seen as they come, also by pipes
   try {
     if (settings.only_list) {
-      list();
+      list(settings);
       return 0;
     }
     return run(settings);

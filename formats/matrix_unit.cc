@@ -286,9 +286,9 @@ void add_processors(std::vector<MatrixUnit>& all) {
     return all.back();
   };
   using enum DotOperation;
-  constexpr std::string_view kAmx = "Intel AMX", kAvx = "Intel AVX-512", kNeon = "Arm";
+  constexpr std::string_view kAmx = "Intel AMX", kAvx = "x86 AVX-512", kNeon = "Arm";
   flush(add("x86.vdpbf16ps", kAvx, "VDPBF16PS", "bfloat16", "bfloat16", "binary32", 2, OddFirstChain, 2,
-            Evidence::Specified, kSdm));
+            Evidence::Verified, "Intel SDM; an AMD EPYC agrees"));
   flush(add("x86.tdpbf16ps", kAmx, "TDPBF16PS", "bfloat16", "bfloat16", "binary32", 32, TwoChains, 32,
             Evidence::Specified, kSdm));
   MatrixUnit& half = add("x86.tdpfp16ps", kAmx, "TDPFP16PS", "binary16", "binary16", "binary32", 32, TwoChains, 32,
@@ -297,7 +297,7 @@ void add_processors(std::vector<MatrixUnit>& all) {
   flush(add("x86.tmmultf32ps", kAmx, "TMMULTF32PS", "tf32", "tf32", "binary32", 16, FmaChain, 1, Evidence::ReadInSource,
             "gcc.target/i386/amxtf32-mmultf32ps-2.c"));
   all.push_back(
-      whole("x86.vpdpbusd", kAvx, "VPDPBUSD", "uint8", "int8", 4, false, Evidence::Unverified, "from memory"));
+      whole("x86.vpdpbusd", kAvx, "VPDPBUSD", "uint8", "int8", 4, false, Evidence::Verified, "an AMD EPYC agrees"));
   all.push_back(whole("x86.tdpbssd", kAmx, "TDPBSSD", "int8", "int8", 64, false, Evidence::Unverified, "from memory"));
   MatrixUnit& odd = add("arm.bfdot", kNeon, "BFDOT, FPCR.EBF = 0", "bfloat16", "bfloat16", "binary32", 2, UnfusedPairs,
                         2, Evidence::Specified, kArm);

@@ -292,6 +292,12 @@ TEST(CaptureProgram, says_why_it_cannot_run) {
       << result.err;
 }
 
+// Where the processor has them; the others are said to be absent.
+TEST(CaptureProgram, this_processor_computes_as_its_units_do) {
+  const CommandResult result = run_program(HALFULP_MMA_CAPTURE, {"--host", "--live", "200000"});
+  EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+}
+
 TEST(CaptureProgram, names_unknown_instructions) {
   const CommandResult result = run_program(HALFULP_MMA_CAPTURE, {"--instruction", "mma"});
   EXPECT_EQ(result.exit_code, 2);
