@@ -1,4 +1,4 @@
-// Matrix instructions of the processor this runs on, as tiles: a row of A in every lane, the columns of B in the lanes.
+// Matrix instructions of the processor this runs on, as tiles.
 #pragma once
 
 #include <cstdint>
