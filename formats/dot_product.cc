@@ -386,19 +386,21 @@ float flushed_result(const MatrixUnit& unit, float x) {
   return unit.flushes_results && std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x;
 }
 
-// An operand as binary32, subnormals as zeros where the unit flushes them.
-float operand(const Format& format, std::string_view name, uint64_t word, bool flushes) {
+// An operand as binary32. Where the unit flushes subnormals they are zeros: +0 in FlushedPairs, else of their sign.
+float operand(const MatrixUnit& unit, const Format& format, std::string_view name, uint64_t word, bool flushes) {
   const uint32_t code = operand_code(name, word);
-  return flushes && classify(format, code) == CodeClass::Subnormal ? 0 : float(decode(format, code));
+  const float x = float(decode(format, code));
+  if (!flushes || classify(format, code) != CodeClass::Subnormal) return x;
+  return unit.operation == DotOperation::FlushedPairs ? 0 : std::copysign(0.0f, x);
 }
 float a_of(const Operands& all, size_t k) {
-  return operand(all.a_format, all.unit.a, all.in.a[k], all.unit.flushes_operands);
+  return operand(all.unit, all.a_format, all.unit.a, all.in.a[k], all.unit.flushes_operands);
 }
 float b_of(const Operands& all, size_t k) {
-  return operand(all.b_format, all.unit.b, all.in.b[k], all.unit.flushes_operands);
+  return operand(all.unit, all.b_format, all.unit.b, all.in.b[k], all.unit.flushes_operands);
 }
 float c_of(const Operands& all) {
-  return operand(all.accumulator, all.unit.accumulator, all.in.c, all.unit.flushes_accumulator);
+  return operand(all.unit, all.accumulator, all.unit.accumulator, all.in.c, all.unit.flushes_accumulator);
 }
 
 uint64_t flushed_pairs(const Operands& all) {
@@ -424,6 +426,18 @@ float fma_chain(const Operands& all, float c, size_t count, Place place) {
     c = flushed_result(unit, std::fma(a_of(all, k), b_of(all, k), c));
   }
   return c;
+}
+
+// The first NaN among the even elements of a and b, the odd ones and c is the result, made quiet; without one, what is
+// invalid gives the default NaN.
+uint64_t odd_first_chain(const Operands& all) {
+  constexpr uint64_t kQuiet = 0x00400000, kDefaultNan = 0xffc00000;
+  for (const size_t k : {size_t{0}, size_t{1}})
+    for (const uint64_t code : {all.in.a[k], all.in.b[k]})
+      if (classify(all.a_format, uint32_t(code)) == CodeClass::Nan) return code << 16 | kQuiet;
+  if (classify(all.accumulator, uint32_t(all.in.c)) == CodeClass::Nan) return all.in.c | kQuiet;
+  const float d = fma_chain(all, c_of(all), 2, [](size_t i) { return i ^ 1; });
+  return std::isnan(d) ? kDefaultNan : code_of(d);
 }
 
 uint64_t two_chains(const Operands& all) {
@@ -513,7 +527,7 @@ uint64_t dot_product_add(const MatrixUnit& unit, const DotInputs& in) {
   const auto c = [&] { return c_of(all); };
   switch (unit.operation) {
     case DotOperation::FmaChain: return code_of(fma_chain(all, c(), k, [](size_t i) { return i; }));
-    case DotOperation::OddFirstChain: return code_of(fma_chain(all, c(), k, [](size_t i) { return i ^ 1; }));
+    case DotOperation::OddFirstChain: return odd_first_chain(all);
     case DotOperation::TwoChains: return two_chains(all);
     case DotOperation::FlushedPairs: return flushed_pairs(all);
     case DotOperation::UnfusedPairs:

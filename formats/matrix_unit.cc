@@ -88,14 +88,15 @@ MatrixUnit truncated(const Generation& g, std::string_view family, std::string_v
 }
 
 // mma.sync of FP8 where it is lowered to that of binary16.
-MatrixUnit via_half(const Generation& g, std::string_view a, std::string_view b, std::string_view accumulator) {
-  MatrixUnit unit = truncated(g, "mma", "mma.sync.m16n8", a, b, accumulator, 32, 32);
+MatrixUnit via_half(const Generation& g, std::string_view a, std::string_view b, std::string_view accumulator, int k) {
+  MatrixUnit unit = truncated(g, "mma", "mma.sync.m16n8", a, b, accumulator, k, 32);
   unit.operation = DotOperation::ViaHalf;
   unit.block = 16;
   unit.fraction = g.fraction;
   unit.zero_exponent = g.zero_exponent();
   if (accumulator != "binary16") unit.result = "binary32";
-  unit.source = "lowering seen in captured outputs; a later ptxas may differ";
+  unit.source = k == 32 ? "lowering seen in captured outputs; a later ptxas may differ"
+                        : "lowering read in the code that ptxas 13.0 makes";
   return unit;
 }
 
@@ -150,9 +151,11 @@ void add_nvidia(std::vector<MatrixUnit>& all) {
   for (const std::string_view a : fp8)
     for (const std::string_view b : fp8)
       for (const std::string_view accumulator : {"binary32", "binary16"}) {
-        for (const int k : {32, 16}) all.push_back(truncated(kAda, "mma", kMma, a, b, accumulator, k, 32));
-        all.push_back(via_half(kHopper, a, b, accumulator));
-        all.push_back(via_half(kBlackwell, a, b, accumulator));
+        for (const int k : {32, 16}) {
+          all.push_back(truncated(kAda, "mma", kMma, a, b, accumulator, k, 32));
+          all.push_back(via_half(kHopper, a, b, accumulator, k));
+          all.push_back(via_half(kBlackwell, a, b, accumulator, k));
+        }
         all.push_back(truncated(kHopper, "wgmma", "wgmma.m64nN", a, b, accumulator, 32, 32));
       }
   for (const std::string_view accumulator : {"binary32", "binary16"}) {
@@ -198,19 +201,22 @@ void add_nvidia(std::vector<MatrixUnit>& all) {
           const bool is_byte = bits == "8";
           const std::string_view a_format = is_byte ? (a == "int" ? "int8" : "uint8") : (a == "int" ? "int4" : "uint4"),
                                  b_format = is_byte ? (b == "int" ? "int8" : "uint8") : (b == "int" ? "int4" : "uint4");
-          const int k = is_byte ? 32 : 64;
-          all.push_back(
-              whole(unit_name("ampere", "mma", a_format, b_format, "int32", "int32", k, k), "NVIDIA Ampere and later",
-                    fmt::format("mma.sync.m16n8k{}.s32.{}.{}", k, short_name(a_format), short_name(b_format)), a_format,
-                    b_format, k, saturates, saturates ? Evidence::Unverified : Evidence::Specified, kPtx));
+          const int usual = is_byte ? 32 : 64;
+          for (const int k : {usual, usual / 2})
+            all.push_back(whole(
+                unit_name("ampere", "mma", a_format, b_format, "int32", "int32", k, usual), "NVIDIA Ampere and later",
+                fmt::format("mma.sync.m16n8k{}.s32.{}.{}", k, short_name(a_format), short_name(b_format)), a_format,
+                b_format, k, saturates, saturates ? Evidence::Unverified : Evidence::Specified, kPtx));
         }
   for (const auto operation : {DotOperation::XorPopcount, DotOperation::AndPopcount}) {
     const std::string_view text = operation == DotOperation::XorPopcount ? "xor" : "and";
-    MatrixUnit unit = whole(fmt::format("ampere.mma.b1.{}", text), "NVIDIA Ampere and later",
-                            fmt::format("mma.sync.m16n8k256.s32.b1.b1.{}.popc", text), "bit", "bit", 256, false,
-                            Evidence::Unverified, "from memory of PTX");
-    unit.operation = operation;
-    all.push_back(unit);
+    for (const int k : {256, 128}) {
+      MatrixUnit unit = whole(fmt::format("ampere.mma.b1.{}{}", text, k == 256 ? "" : ".k128"),
+                              "NVIDIA Ampere and later", fmt::format("mma.sync.m16n8k{}.s32.b1.b1.{}.popc", k, text),
+                              "bit", "bit", k, false, Evidence::Unverified, "from memory of PTX");
+      unit.operation = operation;
+      all.push_back(unit);
+    }
   }
 }
 
@@ -280,9 +286,9 @@ void add_processors(std::vector<MatrixUnit>& all) {
     return all.back();
   };
   using enum DotOperation;
-  constexpr std::string_view kAmx = "Intel AMX", kAvx = "Intel AVX-512", kNeon = "Arm";
+  constexpr std::string_view kAmx = "Intel AMX", kAvx = "x86 AVX-512", kNeon = "Arm";
   flush(add("x86.vdpbf16ps", kAvx, "VDPBF16PS", "bfloat16", "bfloat16", "binary32", 2, OddFirstChain, 2,
-            Evidence::Specified, kSdm));
+            Evidence::Verified, "Intel SDM; an AMD EPYC agrees"));
   flush(add("x86.tdpbf16ps", kAmx, "TDPBF16PS", "bfloat16", "bfloat16", "binary32", 32, TwoChains, 32,
             Evidence::Specified, kSdm));
   MatrixUnit& half = add("x86.tdpfp16ps", kAmx, "TDPFP16PS", "binary16", "binary16", "binary32", 32, TwoChains, 32,
@@ -291,7 +297,7 @@ void add_processors(std::vector<MatrixUnit>& all) {
   flush(add("x86.tmmultf32ps", kAmx, "TMMULTF32PS", "tf32", "tf32", "binary32", 16, FmaChain, 1, Evidence::ReadInSource,
             "gcc.target/i386/amxtf32-mmultf32ps-2.c"));
   all.push_back(
-      whole("x86.vpdpbusd", kAvx, "VPDPBUSD", "uint8", "int8", 4, false, Evidence::Unverified, "from memory"));
+      whole("x86.vpdpbusd", kAvx, "VPDPBUSD", "uint8", "int8", 4, false, Evidence::Verified, "an AMD EPYC agrees"));
   all.push_back(whole("x86.tdpbssd", kAmx, "TDPBSSD", "int8", "int8", 64, false, Evidence::Unverified, "from memory"));
   MatrixUnit& odd = add("arm.bfdot", kNeon, "BFDOT, FPCR.EBF = 0", "bfloat16", "bfloat16", "binary32", 2, UnfusedPairs,
                         2, Evidence::Specified, kArm);
