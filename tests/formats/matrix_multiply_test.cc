@@ -404,6 +404,40 @@ TEST(MatrixMultiply, infinities_meet_what_overflowed_before) {
   EXPECT_GT(std::ranges::count(d, 0xff800000), kColumns / 20);
 }
 
+/// The last instruction is filled up with zeros, and so are scales.
+TEST(MatrixMultiply, scaled_units_and_whole_numbers_go_by_definition) {
+  constexpr size_t kDepth = 40, kInstruction = 32;
+  for (const std::string_view name : {"blackwell.mxf8f6f4.e4m3", "ampere.mma.s8"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    ASSERT_EQ(unit.k, int(kInstruction));
+    std::mt19937 random(1);
+    std::vector<uint8_t> a, b;
+    for (size_t i = 0; i < kDepth; ++i) {
+      a.push_back(uint8_t(random() % 0x7f));
+      b.push_back(uint8_t(random() % 0x7f));
+    }
+    const std::vector<uint8_t> a_scales = {120, 131}, b_scales = {130, 126}, none;
+    const bool is_scaled = !unit.scale.empty();
+    const std::vector<uint32_t> c = {0x40490fdb};
+    std::vector<uint32_t> d(1);
+    multiply_matrices<uint8_t, uint32_t>(
+        unit, {1, 1, int(kDepth), a, b, c, is_scaled ? a_scales : none, is_scaled ? b_scales : none}, d);
+    uint64_t want = c[0];
+    for (size_t first = 0; first < kDepth; first += kInstruction) {
+      std::vector<uint64_t> x(kInstruction), y(kInstruction);
+      for (size_t i = first; i < std::min(first + kInstruction, kDepth); ++i) {
+        x[i - first] = a[i];
+        y[i - first] = b[i];
+      }
+      const std::vector<uint64_t> x_scale = {a_scales[first / kInstruction]},
+                                  y_scale = {b_scales[first / kInstruction]};
+      want = dot_product_add(unit, {x, y, want, x_scale, y_scale});
+    }
+    EXPECT_EQ(d[0], want) << name;
+    EXPECT_NE(d[0], c[0]) << name;
+  }
+}
+
 TEST(MatrixMultiply, promotion_adds_sums_of_instructions_in_binary32) {
   const MatrixUnit& unit = find_matrix_unit("hopper.wgmma.e4m3");
   const size_t k = size_t(unit.k);
