@@ -41,8 +41,8 @@ size_t divide_up(size_t count, size_t size) { return (count + size - 1) / size; 
 // The largest magnitudes of the blocks in a row's `x`, which begins with one.
 void row_maxima(const Hadamard* transform, std::span<const float> x, size_t block, uint32_t* amax) {
   alignas(64) float tile[kTile];
-  const size_t step =
-      transform == nullptr ? x.size() : kTile / whole_unit(block, transform) * whole_unit(block, transform);
+  const size_t unit = whole_unit(block, transform);
+  const size_t step = transform == nullptr ? x.size() : kTile / unit * unit;  // NOLINT(*DivideZero): no unit is empty
   for (size_t at = 0; at < x.size(); at += step) {
     std::span<const float> part = x.subspan(at, std::min(step, x.size() - at));
     if (transform != nullptr) {
@@ -105,11 +105,11 @@ class Piece {
     return tile_;
   }
 
+  alignas(64) float tile_[kTile];
+  alignas(64) uint8_t codes_[kTile + 1];
   const BlockPlan& plan_;
   const Hadamard* transform_;
   const OneBlock& one_block_;
-  alignas(64) float tile_[kTile];
-  alignas(64) uint8_t codes_[kTile + 1];
 };
 
 }  // namespace
