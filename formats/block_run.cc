@@ -159,6 +159,7 @@ std::vector<uint32_t> maxima_of_blocks(const Hadamard* transform, std::span<cons
   assert(x.size() == rows * cols && (transform == nullptr || cols % size_t(transform->size()) == 0));
   const size_t per_row = divide_up(cols, block);
   std::vector<uint32_t> maxima(divide_up(rows, block_rows) * per_row);
+  if (x.empty()) return maxima;
   // Rows of whole blocks are one row.
   if (block_rows == 1 && cols % block == 0) {
     in_parts(
@@ -187,6 +188,7 @@ void run_blocks(const BlockPlan& plan, const Hadamard* transform, std::span<cons
                 std::span<const uint32_t> amax, const BlockTarget& target, const OneBlock& one_block, int threads) {
   assert(x.size() == rows * cols && (transform == nullptr || cols % size_t(transform->size()) == 0));
   assert(!amax.empty() || x.empty() || plan.block_rows == 1);
+  if (x.empty()) return;
   // Rows of whole blocks are one row.
   if (plan.block_rows == 1 && cols % plan.block == 0) {
     cols *= rows;
