@@ -41,8 +41,8 @@ size_t divide_up(size_t count, size_t size) { return (count + size - 1) / size; 
 // The largest magnitudes of the blocks in a row's `x`, which begins with one.
 void row_maxima(const Hadamard* transform, std::span<const float> x, size_t block, uint32_t* amax) {
   alignas(64) float tile[kTile];
-  const size_t step =
-      transform == nullptr ? x.size() : kTile / whole_unit(block, transform) * whole_unit(block, transform);
+  const size_t unit = whole_unit(block, transform);
+  const size_t step = transform == nullptr ? x.size() : kTile / unit * unit;  // NOLINT(*DivideZero): no unit is empty
   for (size_t at = 0; at < x.size(); at += step) {
     std::span<const float> part = x.subspan(at, std::min(step, x.size() - at));
     if (transform != nullptr) {
@@ -105,11 +105,11 @@ class Piece {
     return tile_;
   }
 
+  alignas(64) float tile_[kTile];
+  alignas(64) uint8_t codes_[kTile + 1];
   const BlockPlan& plan_;
   const Hadamard* transform_;
   const OneBlock& one_block_;
-  alignas(64) float tile_[kTile];
-  alignas(64) uint8_t codes_[kTile + 1];
 };
 
 }  // namespace
@@ -159,6 +159,7 @@ std::vector<uint32_t> maxima_of_blocks(const Hadamard* transform, std::span<cons
   assert(x.size() == rows * cols && (transform == nullptr || cols % size_t(transform->size()) == 0));
   const size_t per_row = divide_up(cols, block);
   std::vector<uint32_t> maxima(divide_up(rows, block_rows) * per_row);
+  if (x.empty()) return maxima;
   // Rows of whole blocks are one row.
   if (block_rows == 1 && cols % block == 0) {
     in_parts(
@@ -187,6 +188,7 @@ void run_blocks(const BlockPlan& plan, const Hadamard* transform, std::span<cons
                 std::span<const uint32_t> amax, const BlockTarget& target, const OneBlock& one_block, int threads) {
   assert(x.size() == rows * cols && (transform == nullptr || cols % size_t(transform->size()) == 0));
   assert(!amax.empty() || x.empty() || plan.block_rows == 1);
+  if (x.empty()) return;
   // Rows of whole blocks are one row.
   if (plan.block_rows == 1 && cols % plan.block == 0) {
     cols *= rows;

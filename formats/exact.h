@@ -40,12 +40,12 @@ class Product {
     const int n_shift = 128 - width(numerator.significand_), d_shift = 64 - width(denominator.significand_);
     assert(d_shift >= 0);
     const Uint128 n = numerator.significand_ << n_shift, d = denominator.significand_ << d_shift;
-    Uint128 quotient = n / d;  // of 64 or 65 bits
+    Uint128 quotient = n / d;  // of 64 or 65 bits; NOLINT(*DivideZero): the denominator is no zero
     result.sticky = quotient * d != n;
     const int extra = width(quotient) - 64;
     result.sticky |= (quotient & extra) != 0;
     result.kind = Real::Kind::Finite;
-    result.significand = uint64_t(quotient >> extra);
+    result.significand = uint64_t(quotient >> extra);  // NOLINT(*UndefinedBinaryOperatorResult): extra is 0 or 1
     result.exponent = 63 + extra + (numerator.exponent_ - n_shift) - (denominator.exponent_ - d_shift);
     return result;
   }

@@ -190,7 +190,7 @@ std::string where(const BlockQuantizer& quantizer, const Mode& mode, const Data&
   const std::vector<BlockFormat> formats = block_formats_of_all_kinds();
   unsigned seed = 1;
   for (const Mode& mode : modes())
-    for (const Shape& shape : {Shape{3, 192}, {1, 1}, {2, 37}, {7, 96}, {0, 16}, {1, 2400}})
+    for (const Shape& shape : {Shape{3, 192}, {1, 1}, {2, 37}, {7, 96}, {0, 16}, {5, 0}, {1, 2400}})
       for (Kind kind : {Kind::Ordinary, Kind::Whole, Kind::Wild, Kind::Extraordinary}) {
         // each mode, shape and kind meets some of the formats
         ++seed;

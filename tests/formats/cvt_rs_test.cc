@@ -172,7 +172,7 @@ TEST(CvtRs, lowest_alignment_of_subnormals_counts_in_units_of_the_source) {
 }
 
 TEST(CvtRs, lowest_alignment_far_below_the_format_never_carries) {
-  const CvtRsForm wide{"e4m3x1", "e4m3fn", 1, 8, 32, {0}, false, "", ""};
+  const CvtRsForm wide{"e4m3x1", "e4m3fn", 1, 8, 32, {0}, false, "", Evidence::Unverified, ""};
   const CvtRs convert(wide, true, RandomAlignment::Lowest);
   // 44 bits are discarded of 2^-30, 33 of 2^-19 and 32 of 2^-18
   for (const int exponent : {-30, -19}) EXPECT_EQ(convert.code(std::ldexp(1.0f, exponent), 0, 0xffffffff), 0u);
