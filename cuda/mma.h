@@ -16,7 +16,7 @@ namespace halfulp::cuda {
 /// What a captured output depends on beside its inputs.
 struct DeviceInfo {
   std::string name;
-  int sm;              // 10 · major + minor of the compute capability
+  int sm = 0;          // 10 · major + minor of the compute capability
   std::string driver;  // and the CUDA version it supports
   std::string cuda;    // of the toolkit that compiled this
   std::string ptxas;

@@ -91,7 +91,7 @@ MatrixUnit truncated(const Generation& g, std::string_view family, std::string_v
 MatrixUnit via_half(const Generation& g, std::string_view a, std::string_view b, std::string_view accumulator, int k) {
   MatrixUnit unit = truncated(g, "mma", "mma.sync.m16n8", a, b, accumulator, k, 32);
   unit.operation = DotOperation::ViaHalf;
-  unit.block = 16;
+  unit.block = k / 2;
   unit.fraction = g.fraction;
   unit.zero_exponent = g.zero_exponent();
   if (accumulator != "binary16") unit.result = "binary32";

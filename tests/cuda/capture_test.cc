@@ -242,7 +242,9 @@ TEST(Capture, files_say_what_is_in_them) {
   const Shape shape = shape_of(instruction);
   const Tile tile = make_tile(shape, StimulusFamily::Normal, 7, 0);
   const std::vector<Segment> segments = {{"normal", 7, {tile}, {tile.c}}, {"P1", 0, {tile, tile}, {tile.c, tile.c}}};
-  const Provenance from = {"hopper.mma.f16", std::string(instruction.ptx), {"G", 90, "1", "13.0", "13.0.88"}, {}, "d"};
+  Provenance from;
+  from.unit = "hopper.mma.f16";
+  from.device.sm = 90;
   const std::string bytes = capture_bytes(shape, from, segments);
   EXPECT_EQ(bytes.substr(0, 8), "HALFULPM");
   uint32_t version = 0, size = 0;
