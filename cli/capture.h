@@ -44,11 +44,11 @@ namespace halfulp::cli {
 
 /// Tiles of one unit, or single outputs as tiles of 1 x 1. Codes are those of the unit's formats.
 struct Capture {
-  std::string name;         // of the output of a pack, of a segment's family
-  uint64_t seed = 0;        // of the generator of a segment's operands
-  const MatrixUnit* unit;   // of matrix_units()
-  size_t m = 1, n = 1;      // rows and columns of a tile
-  size_t tiles = 0;         //
+  std::string name;        // of the output of a pack, of a segment's family
+  uint64_t seed = 0;       // of the generator of a segment's operands
+  const MatrixUnit* unit;  // of matrix_units()
+  size_t m = 1, n = 1;     // rows and columns of a tile
+  size_t tiles = 0;
   std::vector<uint64_t> a;  // (tiles, m, k)
   std::vector<uint64_t> b;  // (tiles, n, k): a column of B after the other
   std::vector<uint64_t> c;  // (tiles, m, n)

@@ -194,13 +194,17 @@ uint64_t chained(const Operands& all, OfBlock of_block) {
 
 // The term in units of 2^(top - fraction), cut toward zero.
 Int128 aligned(const Term& x, int top, int fraction) {
+  if (x.is_zero()) return 0;  // whatever its exponent is, even one above the top
   const int shift = (fraction - x.fraction) - (top - x.exponent);
   const Int128 magnitude = shift >= 0 ? Int128(x.significand) << shift : Int128(x.significand >> std::min(-shift, 63));
   return x.negative ? -magnitude : magnitude;
 }
 
 // The same of a whole number of 2^(from) steps, cut down to the next multiple of 2^(to).
-Int128 floored(Int128 x, int from, int to) { return to <= from ? x << (from - to) : x >> std::min(to - from, 127); }
+Int128 floored(Int128 x, int from, int to) {
+  if (x == 0) return 0;  // wherever its steps are
+  return to <= from ? x << (from - to) : x >> std::min(to - from, 127);
+}
 
 // x · 2^power; beyond 64 bits, with what is below them as the sticky bit.
 Real real_of(Int128 x, int power) {

@@ -351,6 +351,7 @@ void add_fixtures(std::vector<MatrixUnit>& all) {
     MatrixUnit& unit = *std::ranges::find(all, name, &MatrixUnit::name);
     unit.evidence = Evidence::Hardware;
     unit.fixtures.push_back(fixture);
+    if (unit.name.find(".wgmma.") != std::string::npos) unit.source = "microsoft/MMA-Sim c785138; captured with c = 0";
   }
 }
 
