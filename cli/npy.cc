@@ -1,18 +1,13 @@
 #include "cli/npy.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <charconv>
 #include <optional>
 #include <span>
-#include <stdexcept>
-#include <system_error>
 
+#include "cli/input_file.h"
 #include "cli/words.h"
 
 namespace halfulp::cli {
@@ -21,43 +16,6 @@ namespace {
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr size_t kLongestHeader = 65536;  // one of an array takes some hundred bytes
 constexpr size_t kAlignment = 64;         // of the data, in the file
-
-/// A file open for reading.
-class InputFile {
- public:
-  explicit InputFile(const std::string& path) : path_(path), file_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (file_ == -1) throw std::system_error(errno, std::generic_category(), path);
-  }
-  ~InputFile() { close(file_); }
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
-
-  [[noreturn]] void reject(std::string_view reason) const {
-    throw std::invalid_argument(fmt::format("{}: {}", path_, reason));
-  }
-
-  /// Reads until `bytes` is full or the file ends; returns how much that is.
-  size_t read_up_to(std::span<std::byte> bytes) const {
-    size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t count = read(file_, bytes.data() + done, bytes.size() - done);
-      if (count == 0) break;
-      if (count < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), path_);
-      if (count > 0) done += size_t(count);
-    }
-    return done;
-  }
-
-  std::string read_text(size_t size, std::string_view what) const {
-    std::string text(size, '\0');
-    if (read_up_to(std::as_writable_bytes(std::span(text))) < size) reject(fmt::format("ends inside the {}", what));
-    return text;
-  }
-
- private:
-  std::string path_;
-  int file_;
-};
 
 /// The header's dictionary, read from the front; every member says whether the text went on as expected.
 struct HeaderText {
@@ -176,23 +134,12 @@ size_t value_count(const InputFile& file, const std::vector<size_t>& shape, size
   return bytes / size;
 }
 
-// Memory is taken as the data comes: a header may promise anything.
 template <class Value>
 std::vector<Value> read_values(const InputFile& file, size_t count) {
-  constexpr size_t kStep = size_t{1} << 20;
   std::vector<Value> values;
-  while (values.size() < count) {
-    const size_t begin = values.size();
-    values.resize(begin + std::min(kStep, count - begin));
-    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(values).subspan(begin));
-    const size_t arrived = file.read_up_to(bytes);
-    if (arrived < bytes.size())
-      file.reject(fmt::format("ends after {} bytes of data; its shape takes {}", begin * sizeof(Value) + arrived,
-                              count * sizeof(Value)));
-  }
-  std::array<std::byte, 1> more;
-  if (file.read_up_to(more) > 0)
-    file.reject(fmt::format("goes on after the {} bytes its shape takes", count * sizeof(Value)));
+  if (const size_t arrived = file.read_values(values, count); arrived < count * sizeof(Value))
+    file.reject(fmt::format("ends after {} bytes of data; its shape takes {}", arrived, count * sizeof(Value)));
+  if (!file.is_at_end()) file.reject(fmt::format("goes on after the {} bytes its shape takes", count * sizeof(Value)));
   return values;
 }
 

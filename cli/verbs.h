@@ -14,11 +14,14 @@ namespace halfulp::cli {
 // Each returns the exit code: 0, or 1 where a check or a run failed or an interrupt came first.
 int run_formats(Arguments& arguments);
 int run_blocks(Arguments& arguments);
+int run_units(Arguments& arguments);
 int run_cast(Arguments& arguments);
 int run_explain(Arguments& arguments);
 int run_decode(Arguments& arguments);
 int run_quantize(Arguments& arguments);
 int run_vectors(Arguments& arguments);
+int run_mma(Arguments& arguments);
+int run_validate(Arguments& arguments);
 int run_recipes(Arguments& arguments);
 int run_tasks(Arguments& arguments);
 int run_sweep(Arguments& arguments);
@@ -46,6 +49,12 @@ inline constexpr Verb kVerbs[] = {
      "halfulp blocks e2m1/ue5m3/1x16:outer=tensor,target=448\n"
      "halfulp blocks --variants",
      run_blocks},
+    {"units", "List the matrix units, how each computes and how that is known, or show any one",
+     "halfulp units\n"
+     "halfulp units hopper.wgmma.e4m3\n"
+     "halfulp units hopper.wgmma.e4m3:fraction=25,result=binary32\n"
+     "halfulp units --fields",
+     run_units},
     {"cast", "Numbers to codes: one correctly rounded step",
      "halfulp cast --format e4m3fn 465 0x1.0ffffep+0 nan -0\n"
      "halfulp cast --format e2m1 --rounding stochastic_a --random-bits 8 --seed 1 0.3 0.3 -0.3\n"
@@ -75,6 +84,14 @@ inline constexpr Verb kVerbs[] = {
      "halfulp vectors --kind scale --block mxfp8_e4m3\n"
      "halfulp vectors --kind block --block nvfp4 --shape 16x16",
      run_vectors},
+    {"mma", "Outputs of a matrix unit, bit for bit, from codes of its operands",
+     "printf '3c00 4000 3c00 3c00  3c00 3c00 3c00 3c00  3f800000\\n' | halfulp mma --unit volta.mma.f16\n"
+     "printf '3c00 3c00 3c00 3c00 0000' | halfulp mma --unit volta.mma.f16.f16:k=2 --json",
+     run_mma},
+    {"validate", "Replay captured outputs of the hardware through the models of its matrix units",
+     "halfulp validate H100_E4M3.bin H100_fp16.bin\n"
+     "halfulp validate --unit hopper.mma.f16:fraction=24 H100_fp16.bin",
+     run_validate},
     {"recipes", "List the training recipes, or show one as settings for a study",
      "halfulp recipes\n"
      "halfulp recipes nvfp4-nvidia",

@@ -6,6 +6,7 @@
 namespace halfulp {
 
 enum class Evidence {
+  Hardware,      // replays captured outputs of the hardware bit for bit
   Verified,      // compared with the implementation or another one, code by code
   ReadInSource,  // read in the implementation's source
   Specified,     // read in the document that defines it
@@ -16,11 +17,10 @@ enum class Evidence {
 template <>
 struct EnumNames<Evidence> {
   static constexpr std::string_view kind = "evidence";
-  static constexpr NamedValue<Evidence> values[] = {{Evidence::Verified, "verified"},
-                                                    {Evidence::ReadInSource, "read_in_source"},
-                                                    {Evidence::Specified, "specified"},
-                                                    {Evidence::Convention, "convention"},
-                                                    {Evidence::Unverified, "unverified"}};
+  static constexpr NamedValue<Evidence> values[] = {
+      {Evidence::Hardware, "hardware"},           {Evidence::Verified, "verified"},
+      {Evidence::ReadInSource, "read_in_source"}, {Evidence::Specified, "specified"},
+      {Evidence::Convention, "convention"},       {Evidence::Unverified, "unverified"}};
 };
 
 }  // namespace halfulp

@@ -26,6 +26,8 @@ void prepare(const ScratchFolder& scratch) {
              npy_bytes("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 1), }\n", "1\x7f"));
   write_file(scratch.file("high.npy"),
              npy_bytes("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 1), }\n", "1\x81"));
+  write_file(scratch.file("V100_fp16.bin"), "MMAG");
+  write_file(scratch.file("X9_fp16.bin"), std::string("MMAG\1\0\2\0", 8));
   write_file(scratch.file("study.toml"), kStudy);
 }
 
@@ -121,6 +123,21 @@ TEST(BadInput, unusable_arrays) {
       {quantize("in.npy", "out.npy", {"--codes", ""}), {"--codes: an empty word"}},
       {quantize("in.npy", "out.npy", {"--codes", "./out.npy"}), {"each a file of its own, not './out.npy' twice"}},
       {quantize("in.npy", "out.npy", {"--codes", "a.npy", "--scales", "none/../a.npy"}), {"each a file of its own"}},
+  });
+}
+
+TEST(BadInput, unusable_captures) {
+  expect_turned_down({
+      {{"validate", "none.bin"}, {"none.bin: No such file or directory"}},
+      {{"validate", "."}, {".: Is a directory"}},
+      {{"validate", "in.npy"}, {"in.npy: no captured outputs: it begins neither with MMAG nor with HALFULPM"}},
+      {{"validate", "V100_fp16.bin"}, {"V100_fp16.bin: ends inside the version"}},
+      {{"validate", "X9_fp16.bin"}, {"X9_fp16.bin: no GPU named 'X9'", "V100, A100"}},
+      {{"validate", ""}, {"FILE"}},
+      {{"validate", "--unit", "", "in.npy"}, {"--unit: an empty word"}},
+      {{"units", ""}, {"NAME: an empty word"}},
+      {{"units", "volta.mma.f16:block=0"}, {"block: '0' is not a whole number in 1 … 65536"}},
+      {{"mma", "--unit", "volta.mma.f16:rounding=up"}, {"rounding: no rounding named 'up'"}},
   });
 }
 

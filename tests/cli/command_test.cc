@@ -28,13 +28,13 @@ std::vector<std::string> examples_of(const std::string& verb) {
 
 TEST(Command, help_lists_the_verbs) {
   const std::vector<std::string> verbs = listed_verbs();
-  for (const char* verb : {"formats", "blocks", "cast", "decode", "quantize", "vectors"})
+  for (const char* verb : {"formats", "blocks", "units", "mma", "cast", "decode", "quantize", "vectors"})
     EXPECT_EQ(std::ranges::count(verbs, verb), 1) << verb;
   EXPECT_EQ(output_of({"-h"}), output_of({"--help"}));
 }
 
 TEST(Command, every_format_verb_has_examples_that_run) {
-  for (const std::string verb : {"formats", "blocks", "cast", "decode", "quantize", "vectors"}) {
+  for (const std::string verb : {"formats", "blocks", "units", "mma", "cast", "decode", "quantize", "vectors"}) {
     const std::vector<std::string> examples = examples_of(verb);
     EXPECT_FALSE(examples.empty()) << verb;
     for (const std::string& example : examples) {
@@ -53,7 +53,7 @@ TEST(Command, every_listed_verb_shows_an_example) {
 }
 
 TEST(Command, a_missing_or_unknown_verb_names_the_known_ones) {
-  expect_unusable(std::vector<std::string>(), {"a verb is missing", "formats, blocks, cast", "halfulp --help"});
+  expect_unusable(std::vector<std::string>(), {"a verb is missing", "formats, blocks, units, cast", "halfulp --help"});
   expect_unusable({"cats"}, {"no verb named 'cats'; nearest: cast", "known: formats"});
   expect_unusable({"--jsn"}, {"no verb named '--jsn'"});
 }

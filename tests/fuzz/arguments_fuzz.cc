@@ -19,7 +19,7 @@ void drop_streams() {
 
 void check(const std::vector<std::string>& lines) {
   for (const cli::Verb& verb : cli::kVerbs) {
-    const bool is_pure = verb.name == "cast" || verb.name == "decode" || verb.name == "blocks";
+    const bool is_pure = verb.name == "cast" || verb.name == "decode" || verb.name == "blocks" || verb.name == "units";
     if (!is_pure || lines[0] != verb.name) continue;
     std::vector<const char*> words;
     std::transform(lines.begin() + 1, lines.end(), std::back_inserter(words),

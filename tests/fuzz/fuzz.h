@@ -1,8 +1,12 @@
 // What the fuzzers have in common: an input is used, or it is turned down in words.
 #pragma once
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -25,6 +29,22 @@ void use_or_turn_down(Use use) {
     require(std::string_view(error.what()).size() > 0, "a complaint says something");
   }
 }
+
+/// A file in memory, which has a path like any other.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::span<const unsigned char> bytes) : file_(memfd_create("fuzz", MFD_CLOEXEC)) {
+    require(file_ != -1 && write(file_, bytes.data(), bytes.size()) == ssize_t(bytes.size()), "memory holds a file");
+  }
+  ~MemoryFile() { close(file_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  std::string path() const { return "/proc/self/fd/" + std::to_string(file_); }
+
+ private:
+  int file_;
+};
 
 /// The parts of a text between line ends; at least one.
 inline std::vector<std::string> lines_of(std::string_view text) {

@@ -1,8 +1,5 @@
 // Files that claim to be .npy arrays: what is taken holds as many values as its shape says, and its bytes.
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <functional>
 #include <numeric>
@@ -13,22 +10,6 @@
 
 namespace halfulp::fuzz {
 namespace {
-
-// A file in memory, which has a path like any other.
-class MemoryFile {
- public:
-  explicit MemoryFile(std::span<const unsigned char> bytes) : file_(memfd_create("fuzz", MFD_CLOEXEC)) {
-    require(file_ != -1 && write(file_, bytes.data(), bytes.size()) == ssize_t(bytes.size()), "memory holds a file");
-  }
-  ~MemoryFile() { close(file_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-
-  std::string path() const { return "/proc/self/fd/" + std::to_string(file_); }
-
- private:
-  int file_;
-};
 
 template <class Value>
 void check(std::span<const unsigned char> bytes, const std::vector<size_t>& shape, const std::vector<Value>& values) {

@@ -1,0 +1,29 @@
+// The reference of matrix units: one output of one instruction, by definition.
+//
+// Slow and obvious: terms are exact integers, and every rounding is the reference cast of formats/codec.h. What the
+// fields of a MatrixUnit mean is written here. Every function is total: NaNs, infinities and zeros have a defined
+// result.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "formats/matrix_unit.h"
+
+namespace halfulp {
+
+/// What one output is made of: k codes of each operand, those of their block scales (k / scale_block, ascending; none
+/// where the unit has no scales), and the accumulator's code.
+struct DotInputs {
+  std::span<const uint64_t> a, b;
+  uint64_t c = 0;
+  std::span<const uint64_t> a_scales = {}, b_scales = {};
+};
+
+/// d = c + sum of a[k] · b[k], as the unit computes it: the accumulator's code.
+uint64_t dot_product_add(const MatrixUnit& unit, const DotInputs& inputs);
+
+/// Bits of one operand in memory.
+int operand_bits(std::string_view format);
+
+}  // namespace halfulp

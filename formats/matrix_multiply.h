@@ -1,0 +1,56 @@
+// Matrix products as matrix units compute them: D = C + A · B, every output bit that of formats/dot_product.h.
+//
+// An output is a chain of instructions over k ascending, each taking the previous one's result as its addend. Where k
+// is not a multiple of the instruction's, operands of the last one are filled up with zeros, as programs fill their
+// tiles; the zeros take part in its arithmetic like any others. With k = 0 there is no instruction, and D = C.
+//
+// Units that cut terms below the largest exponent (DotOperation::TruncatedFused without scales, ViaHalf) have a fast
+// way, which is chosen at run time for the machine (formats/isa.h); the others go output by output. Bits depend neither
+// on that nor on the number of threads, nor on the caller's control register, which is afterwards as it was before.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "formats/matrix_unit.h"
+
+namespace halfulp {
+
+/// What is done between instructions. Parts and intervals are summed each from +0 and added to what is before them in
+/// binary32, ties to even; all of it needs an accumulator of binary32.
+///
+///   splits 1, promotion 0   one chain that starts from C
+///   promotion p             C, then the chains of p instructions each, added to it one after the other
+///   splits s                C, then the sums of s parts of k, added to it one after the other; each is one chain, or
+///                           with a promotion +0 and such chains
+struct Accumulation {
+  int promotion = 0;  // instructions; 0: none
+  int splits = 1;     // parts of equally many whole instructions, the last ones fewer or none
+};
+
+/// Codes of the unit's formats, one in each element: a tf32 operand in a binary32 word.
+template <class Code, class Accumulator>
+struct MatrixProduct {
+  int m, n, k;
+  std::span<const Code> a;                                // (m, k): rows contiguous
+  std::span<const Code> b;                                // (n, k): columns of B contiguous
+  std::span<const Accumulator> c;                         // (m, n): rows contiguous
+  std::span<const uint8_t> a_scales = {}, b_scales = {};  // (m, s), (n, s), s = k / scale_block, rounded up
+};
+
+/// d = c + a · b; d may be c. Code is uint8_t, uint16_t or uint32_t, Accumulator uint16_t or uint32_t.
+/// Throws std::invalid_argument where sizes do not fit the shape, codes the elements, or units of 64 bits are asked
+/// for.
+template <class Code, class Accumulator>
+void multiply_matrices(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
+                       const Accumulation& accumulation = {}, int threads = 1);
+
+/// The same by definition: dot_product_add for every instruction.
+template <class Code, class Accumulator>
+void multiply_matrices_reference(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in,
+                                 std::span<Accumulator> d, const Accumulation& accumulation = {}, int threads = 1);
+
+/// Whether multiply_matrices has a fast way for the unit.
+bool has_fast_way(const MatrixUnit& unit);
+
+}  // namespace halfulp

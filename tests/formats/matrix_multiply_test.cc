@@ -1,0 +1,519 @@
+// The fast way of matrix products, held to the definition on every instruction set.
+//
+// Seven families of inputs, since none alone shows every fault: gaussian numbers; any codes; any finite codes;
+// exponents in a window below a ceiling; pairs that cancel above the rest; numbers around the accumulator's smallest;
+// large products of one sign, whose sums are as wide as can be.
+#include "formats/matrix_multiply.h"
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/cast.h"
+#include "formats/dot_product.h"
+#include "formats/isa.h"
+#include "tests/control_register.h"
+
+namespace halfulp {
+namespace {
+
+/// One unit for each kind of arithmetic.
+constexpr std::string_view kUnits[] = {"volta.mma.f16",
+                                       "volta.mma.f16.f16",
+                                       "turing.mma.f16",
+                                       "ampere.mma.f16.f16",
+                                       "ampere.mma.bf16",
+                                       "ampere.mma.tf32",
+                                       "ada.mma.e4m3",
+                                       "ada.mma.e5m2.e4m3.f16.k16",
+                                       "hopper.mma.f16",
+                                       "hopper.mma.f16.f16",
+                                       "hopper.mma.bf16",
+                                       "hopper.mma.tf32",
+                                       "hopper.wgmma.f16.f16",
+                                       "hopper.wgmma.e4m3",
+                                       "hopper.wgmma.e5m2",
+                                       "hopper.wgmma.e4m3.e5m2.f16",
+                                       "hopper.mma.e4m3",
+                                       "hopper.mma.e5m2.f16",
+                                       "blackwell.tcgen05.e4m3",
+                                       "blackwell.tcgen05.e5m2.f16",
+                                       "blackwell.tcgen05.e2m1.e3m2",
+                                       "rtx_blackwell.mma.e2m3.f16"};
+
+enum class Family { Normal, Bits, FiniteBits, Window, Cancel, Tiny, Crowd };
+constexpr Family kFamilies[] = {Family::Normal, Family::Bits, Family::FiniteBits, Family::Window,
+                                Family::Cancel, Family::Tiny, Family::Crowd};
+constexpr std::string_view kFamilyNames[] = {"normal", "bits", "finite bits", "window", "cancel", "tiny", "crowd"};
+
+struct Shape {
+  int m, n, k;
+};
+
+/// Codes in 32 bits, whatever the unit's formats.
+struct Inputs {
+  Shape shape;
+  std::vector<uint32_t> a, b, c;
+};
+
+constexpr int kIdleTf32Bits = 13;
+
+class Generator {
+ public:
+  Generator(const MatrixUnit& unit, Family family, Shape shape, uint64_t seed)
+      : unit_(unit), family_(family), random_(seed) {
+    inputs_.shape = shape;
+  }
+
+  Inputs run() {
+    const Shape& s = inputs_.shape;
+    const Format a = parse_format(unit_.a), b = parse_format(unit_.b), c = parse_format(unit_.accumulator);
+    // how large products are, and how they are shared out between both factors
+    const int lowest = a.min_exponent() + b.min_exponent() - 4, highest = max_exponent(a) + max_exponent(b);
+    const int smallest = c.min_quantum_exponent() + below(24) - 8;
+    const int product =
+        family_ == Family::Tiny ? std::clamp(smallest, lowest, highest) : lowest + below(highest - lowest + 1);
+    const int share = std::clamp(product / 2 + below(9) - 4, product - max_exponent(b), max_exponent(a));
+    window_ = 1 + below(14);
+    is_lonely_ = below(3) == 0;
+    fill(inputs_.a, s.m * s.k, unit_.a, a, share);
+    fill(inputs_.b, s.n * s.k, unit_.b, b, product - share);
+    fill_addends(s.m * s.n, c, product);
+    if (family_ == Family::Cancel && s.k >= 2) cancel(a);
+    if (family_ == Family::Crowd) negate_rows(a);
+    return inputs_;
+  }
+
+ private:
+  int below(int n) { return int(random_() % uint64_t(n)); }
+
+  void fill(std::vector<uint32_t>& codes, int count, std::string_view name, const Format& format, int ceiling) {
+    for (int i = 0; i < count; ++i) {
+      const uint32_t code = operand(format, ceiling);
+      const uint32_t idle = uint32_t(random_()) & ((1u << kIdleTf32Bits) - 1);
+      codes.push_back(name == "tf32" ? code << kIdleTf32Bits | idle : code);
+    }
+  }
+
+  uint32_t operand(const Format& format, int ceiling) {
+    switch (family_) {
+      case Family::Normal: return normal(format);
+      case Family::Bits: return any(format);
+      case Family::FiniteBits: return finite(format);
+      case Family::Window: return below(8) == 0 ? signed_zero(format) : number(format, ceiling - below(window_));
+      case Family::Cancel: return is_lonely_ || below(2) == 0 ? 0 : number(format, ceiling - 1 - below(window_));
+      case Family::Tiny: return below(3) != 0 ? signed_zero(format) : number(format, ceiling - below(6));
+      case Family::Crowd: {
+        const int exponent = ceiling - (below(8) == 0 ? below(14) : 0);
+        return (number(format, exponent) & ~signs(format)) | larger_half(format);
+      }
+    }
+    return 0;
+  }
+
+  void fill_addends(int count, const Format& format, int product) {
+    for (int i = 0; i < count; ++i) {
+      uint32_t code = 0;
+      switch (family_) {
+        case Family::Normal: code = normal(format); break;
+        case Family::Bits: code = any(format); break;
+        case Family::FiniteBits: code = finite(format); break;
+        case Family::Window:
+        case Family::Crowd:
+        case Family::Cancel: code = below(3) == 0 ? 0 : number(format, product + 8 - below(37)); break;
+        case Family::Tiny: code = below(2) == 0 ? signed_zero(format) : number(format, -1000); break;
+      }
+      inputs_.c.push_back(code);
+    }
+  }
+
+  uint32_t normal(const Format& format) {
+    const float x = std::normal_distribution<float>()(random_);
+    return Caster(format, {}).encode_reference(x);
+  }
+  uint32_t any(const Format& format) { return uint32_t(random_() & ((uint64_t{1} << format.bits()) - 1)); }
+  uint32_t finite(const Format& format) {
+    for (;;) {
+      const uint32_t code = any(format);
+      const CodeClass its_class = classify(format, code);
+      if (its_class != CodeClass::Nan && its_class != CodeClass::Infinity) return code;
+    }
+  }
+  uint32_t sign_of_a(const Format& a) const { return signs(a) << (unit_.a == "tf32" ? kIdleTf32Bits : 0); }
+  static uint32_t signs(const Format& format) { return 1u << (format.bits() - 1); }
+  // The highest bit of a mantissa, but of those where the result might be no number.
+  static uint32_t larger_half(const Format& format) {
+    return format.mantissa_bits > 1 ? 1u << (format.mantissa_bits - 1) : 0;
+  }
+  uint32_t signed_zero(const Format& format) { return uint32_t(below(2)) << (format.bits() - 1); }
+  // A number of this exponent, or the nearest there is; random but for that.
+  uint32_t number(const Format& format, int exponent) {
+    for (;;) {
+      const int field = std::clamp(exponent + format.bias, 0, max_exponent(format) + format.bias);
+      const uint32_t mantissa = uint32_t(random_()) & ((1u << format.mantissa_bits) - 1);
+      const uint32_t code = signed_zero(format) | uint32_t(field) << format.mantissa_bits | mantissa;
+      const CodeClass its_class = classify(format, code);
+      if (its_class != CodeClass::Nan && its_class != CodeClass::Infinity) return code;
+    }
+  }
+
+  // Makes the products of k1 those of k0 with another sign, and larger than the rest.
+  void cancel(const Format& a) {
+    const Shape& s = inputs_.shape;
+    const int k0 = below(s.k), k1 = (k0 + 1 + below(s.k - 1)) % s.k;
+    for (int i = 0; i < s.m; ++i) {
+      const uint32_t code = inputs_.a[size_t(i * s.k + k0)] | larger(a);
+      inputs_.a[size_t(i * s.k + k0)] = code;
+      inputs_.a[size_t(i * s.k + k1)] = code ^ sign_of_a(a);
+    }
+    for (int j = 0; j < s.n; ++j) inputs_.b[size_t(j * s.k + k1)] = inputs_.b[size_t(j * s.k + k0)];
+  }
+  // Half of the outputs are sums of negative products.
+  void negate_rows(const Format& a) {
+    for (int i = 0; i < inputs_.shape.m; ++i)
+      if (below(2) == 0)
+        for (int k = 0; k < inputs_.shape.k; ++k) inputs_.a[size_t(i * inputs_.shape.k + k)] ^= sign_of_a(a);
+  }
+  // The lowest bit of an exponent field.
+  uint32_t larger(const Format& format) const {
+    return 1u << (format.mantissa_bits + (unit_.a == "tf32" ? kIdleTf32Bits : 0));
+  }
+
+  const MatrixUnit& unit_;
+  Family family_;
+  std::mt19937_64 random_;
+  Inputs inputs_;
+  int window_ = 1;          // of exponents
+  bool is_lonely_ = false;  // the pair that cancels is all there is but for c
+};
+
+template <class Element>
+std::vector<Element> narrowed(const std::vector<uint32_t>& codes) {
+  return {codes.begin(), codes.end()};
+}
+
+struct Results {
+  std::vector<uint32_t> fast, reference;
+};
+
+template <class Code, class Accumulator>
+Results results_as(const MatrixUnit& unit, const Inputs& in, const Accumulation& how, int threads) {
+  const std::vector<Code> a = narrowed<Code>(in.a), b = narrowed<Code>(in.b);
+  const std::vector<Accumulator> c = narrowed<Accumulator>(in.c);
+  std::vector<Accumulator> fast = c, reference(c.size());  // fast in place
+  const auto& [m, n, k] = in.shape;
+  multiply_matrices<Code, Accumulator>(unit, {m, n, k, a, b, fast}, fast, how, threads);
+  multiply_matrices_reference<Code, Accumulator>(unit, {m, n, k, a, b, c}, reference, how, threads);
+  return {{fast.begin(), fast.end()}, {reference.begin(), reference.end()}};
+}
+
+template <class Accumulator>
+Results results_as(const MatrixUnit& unit, const Inputs& in, const Accumulation& how, int threads) {
+  switch (operand_bits(unit.a)) {
+    case 16: return results_as<uint16_t, Accumulator>(unit, in, how, threads);
+    case 32: return results_as<uint32_t, Accumulator>(unit, in, how, threads);
+    default: return results_as<uint8_t, Accumulator>(unit, in, how, threads);
+  }
+}
+
+Results results(const MatrixUnit& unit, const Inputs& in, const Accumulation& how = {}, int threads = 1) {
+  return unit.accumulator == "binary16" ? results_as<uint16_t>(unit, in, how, threads)
+                                        : results_as<uint32_t>(unit, in, how, threads);
+}
+
+/// The first output that is not what the reference says; empty: there is none.
+std::string difference(const MatrixUnit& unit, const Inputs& in, const Accumulation& how) {
+  const Results got = results(unit, in, how);
+  const auto place = std::ranges::mismatch(got.fast, got.reference);
+  if (place.in1 == got.fast.end()) return "";
+  const size_t at = size_t(place.in1 - got.fast.begin()), n = size_t(in.shape.n);
+  return fmt::format("{} {}x{}x{}, promotion {}, splits {}: output ({}, {}) is {:#x}, want {:#x}, c {:#x}", unit.name,
+                     in.shape.m, in.shape.n, in.shape.k, how.promotion, how.splits, at / n, at % n, *place.in1,
+                     *place.in2, in.c[at]);
+}
+
+constexpr Accumulation kPlain = {}, kPolicies[] = {{}, {1, 1}, {3, 1}, {0, 2}, {2, 3}};
+
+/// Every unit and family with shapes and policies in turn.
+std::string first_difference(int rounds) {
+  constexpr Shape kShapes[] = {{16, 48, 64}, {5, 37, 33}, {1, 33, 96}, {33, 17, 16}, {7, 65, 40}, {18, 32, 128}};
+  uint64_t seed = 0;
+  for (int round = 0; round < rounds; ++round)
+    for (const std::string_view name : kUnits)
+      for (const Family family : kFamilies) {
+        MatrixUnit unit = find_matrix_unit(name);
+        if (++seed % 5 == 0) unit.zero = ZeroSign::KeepUnderflow;
+        const Shape& shape = kShapes[seed % std::size(kShapes)];
+        const Inputs in = Generator(unit, family, shape, seed).run();
+        const Accumulation& how = unit.accumulator == "binary32" ? kPolicies[seed / 7 % std::size(kPolicies)] : kPlain;
+        const std::string found = difference(unit, in, how);
+        if (!found.empty()) return fmt::format("{}, seed {}: {}", kFamilyNames[size_t(family)], seed, found);
+      }
+  return "";
+}
+
+// HALFULP_ISA is read once per process, so each set is compared in a process of its own.
+[[noreturn]] void compare_under(const char* isa, int rounds) {
+  setenv("HALFULP_ISA", isa, 1);
+  if (std::string_view(name(active_isa())) != isa) std::exit(2);
+  const std::string found = first_difference(rounds);
+  if (found.empty()) std::exit(0);
+  std::cerr << isa << ", " << found << "\n";
+  std::exit(1);
+}
+
+class MatrixMultiplyDeathTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    testing::GTEST_FLAG(death_test_style) = "threadsafe";
+    const std::string_view isa = GetParam();
+    if (isa == "avx2" && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) GTEST_SKIP() << "no AVX2";
+    if (isa == "avx512" && !(__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")))
+      GTEST_SKIP() << "no AVX-512";
+  }
+};
+
+/// About 10^5 outputs a round.
+TEST_P(MatrixMultiplyDeathTest, fast_way_equals_the_definition) {
+  EXPECT_EXIT(compare_under(GetParam(), 1), testing::ExitedWithCode(0), "");
+}
+TEST_P(MatrixMultiplyDeathTest, fast_way_equals_the_definition_Exhaustive) {
+  EXPECT_EXIT(compare_under(GetParam(), 100), testing::ExitedWithCode(0), "");
+}
+INSTANTIATE_TEST_SUITE_P(Isa, MatrixMultiplyDeathTest, testing::Values("portable", "avx2", "avx512"),
+                         [](const auto& isa) { return std::string(isa.param); });
+
+TEST(MatrixMultiply, units_under_test_have_a_fast_way) {
+  for (const std::string_view name : kUnits) EXPECT_TRUE(has_fast_way(find_matrix_unit(name))) << name;
+}
+
+TEST(MatrixMultiply, every_unit_has_some_way) {
+  int fast = 0;
+  for (const MatrixUnit& unit : matrix_units()) {
+    fast += has_fast_way(unit);
+    if (unit.accumulator == "binary64" || !unit.scale.empty() || unit.accumulator == "int32") continue;
+    const Inputs in = Generator(unit, Family::Window, {2, 3, unit.k + 1}, 7).run();
+    EXPECT_EQ(difference(unit, in, {}), "") << unit.name;
+  }
+  EXPECT_GT(fast, 100);
+}
+
+TEST(MatrixMultiply, units_of_ones_own_have_any_fraction_and_block) {
+  uint64_t seed = 0;
+  for (const std::string_view name : {"hopper.mma.f16", "hopper.mma.f16.f16", "hopper.mma.bf16", "hopper.wgmma.e4m3"})
+    for (const int fraction : {1, 5, 11, 22, 24, 25, 26})
+      for (const int block : {1, 2, 3, 12, 24, 48}) {
+        MatrixUnit unit = find_matrix_unit(name);
+        unit.k = 48;
+        unit.block = block;
+        unit.fraction = fraction;
+        unit.zero_exponent = -108 - fraction;
+        EXPECT_EQ(has_fast_way(unit), fraction <= 25 && block << fraction <= 1 << 30);
+        for (const Family family : {Family::Window, Family::Crowd})
+          EXPECT_EQ(difference(unit, Generator(unit, family, {3, 34, 50}, ++seed).run(), {}), "")
+              << fraction << " bits, blocks of " << block;
+      }
+}
+
+TEST(MatrixMultiply, one_instruction_is_dot_product_add) {
+  for (const std::string_view name : kUnits) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Inputs in = Generator(unit, Family::Window, {1, 1, unit.k}, 11).run();
+    const std::vector<uint64_t> a(in.a.begin(), in.a.end()), b(in.b.begin(), in.b.end());
+    EXPECT_EQ(results(unit, in).fast[0], dot_product_add(unit, {a, b, in.c[0]})) << name;
+  }
+}
+
+/// In all columns of a panel: kernels look for what is out of the ordinary in whole vectors.
+TEST(MatrixMultiply, terms_that_cancel_are_zero_however_large) {
+  constexpr int kColumns = 32;
+  for (const std::string_view name : kUnits) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Format a = parse_format(unit.a), b = parse_format(unit.b);
+    const int idle = unit.a == "tf32" ? kIdleTf32Bits : 0;
+    for (int exponent = std::max(a.min_exponent(), b.min_exponent());
+         exponent <= std::min(max_exponent(a), max_exponent(b)); ++exponent) {
+      const size_t k = size_t(unit.k);
+      Inputs in{{1, kColumns, unit.k},
+                std::vector<uint32_t>(k),
+                std::vector<uint32_t>(kColumns * k),
+                std::vector<uint32_t>(kColumns)};
+      in.a[0] = uint32_t(exponent + a.bias) << (a.mantissa_bits + idle);
+      in.a[1] = in.a[0] | 1u << (a.bits() - 1 + idle);
+      for (size_t j = 0; j < kColumns; ++j)
+        in.b[j * k] = in.b[j * k + 1] = uint32_t(exponent + b.bias) << (b.mantissa_bits + idle);
+      const Results got = results(unit, in);
+      EXPECT_EQ(got.reference, in.c) << name;
+      EXPECT_EQ(got.fast, in.c) << name << ", 2^" << exponent;
+    }
+  }
+}
+
+/// Ties between two numbers of binary16, and ever less above or below them: what remains of it depends on the largest
+/// exponent, which may be the unit's floor or that of a subnormal addend, and must not be lost before the rounding.
+TEST(MatrixMultiply, ties_are_broken_by_all_that_is_kept) {
+  struct Tie {
+    uint32_t c;
+    int product;  // its exponent; with c a tie
+    int power;    // of what is added, and less than that
+  };
+  const auto code = [](int exponent) {
+    return exponent >= -14 ? uint32_t(exponent + 15) << 10 : uint32_t{1} << (exponent + 24);
+  };
+  for (const std::string_view name :
+       {"volta.mma.f16.f16", "ampere.mma.f16.f16", "hopper.mma.f16.f16", "hopper.wgmma.f16.f16"})
+    for (const Tie& tie : {Tie{0, -25, -36}, {1, -25, -36}, {0x3c00, -11, -20}})
+      for (int power = tie.power; power > tie.power - 13; --power)
+        for (const uint32_t sign : {0x0000u, 0x8000u}) {
+          const MatrixUnit& unit = find_matrix_unit(name);
+          const std::vector<uint32_t> zeros(size_t(unit.k));
+          Inputs in{{1, 1, unit.k}, zeros, zeros, {tie.c}};
+          in.a[0] = code(tie.product / 2);
+          in.b[0] = code(tie.product - tie.product / 2);
+          in.a[1] = code(-24) | sign;
+          in.b[1] = code(24 + power);
+          EXPECT_EQ(difference(unit, in, {}), "") << power;
+        }
+}
+
+/// Sums around the overflow before an infinity of the other sign: NaN, or that infinity.
+TEST(MatrixMultiply, infinities_meet_what_overflowed_before) {
+  const MatrixUnit& unit = find_matrix_unit("ampere.mma.bf16");
+  constexpr uint32_t kMax = 0x7f7fffff, kNegativeInfinity = 0xff80, kNan = 0x7fffffff;
+  constexpr int kColumns = 1000;
+  std::mt19937 random(1);
+  const uint32_t exponents = (52 + 127) << 7;  // products around the last bit of the largest number, 2^104
+  Inputs in{{1, kColumns, unit.k}, {}, {}, std::vector<uint32_t>(kColumns, kMax)};
+  for (int k = 0; k < unit.k; ++k)
+    in.a.push_back(k == unit.block ? kNegativeInfinity : (exponents - (2 << 7)) | (random() & 0x7f));
+  for (int i = 0; i < kColumns * unit.k; ++i) in.b.push_back((exponents - (random() % 4 << 7)) | (random() & 0x7f));
+  EXPECT_EQ(difference(unit, in, {}), "");
+  const std::vector<uint32_t> d = results(unit, in).fast;
+  EXPECT_GT(std::ranges::count(d, kNan), kColumns / 20);
+  EXPECT_GT(std::ranges::count(d, 0xff800000), kColumns / 20);
+}
+
+/// The last instruction is filled up with zeros, and so are scales.
+TEST(MatrixMultiply, scaled_units_and_whole_numbers_go_by_definition) {
+  constexpr size_t kDepth = 40, kInstruction = 32;
+  for (const std::string_view name : {"blackwell.mxf8f6f4.e4m3", "ampere.mma.s8"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    ASSERT_EQ(unit.k, int(kInstruction));
+    std::mt19937 random(1);
+    std::vector<uint8_t> a, b;
+    for (size_t i = 0; i < kDepth; ++i) {
+      a.push_back(uint8_t(random() % 0x7f));
+      b.push_back(uint8_t(random() % 0x7f));
+    }
+    const std::vector<uint8_t> a_scales = {120, 131}, b_scales = {130, 126}, none;
+    const bool is_scaled = !unit.scale.empty();
+    const std::vector<uint32_t> c = {0x40490fdb};
+    std::vector<uint32_t> d(1);
+    multiply_matrices<uint8_t, uint32_t>(
+        unit, {1, 1, int(kDepth), a, b, c, is_scaled ? a_scales : none, is_scaled ? b_scales : none}, d);
+    uint64_t want = c[0];
+    for (size_t first = 0; first < kDepth; first += kInstruction) {
+      std::vector<uint64_t> x(kInstruction), y(kInstruction);
+      for (size_t i = first; i < std::min(first + kInstruction, kDepth); ++i) {
+        x[i - first] = a[i];
+        y[i - first] = b[i];
+      }
+      const std::vector<uint64_t> x_scale = {a_scales[first / kInstruction]},
+                                  y_scale = {b_scales[first / kInstruction]};
+      want = dot_product_add(unit, {x, y, want, x_scale, y_scale});
+    }
+    EXPECT_EQ(d[0], want) << name;
+    EXPECT_NE(d[0], c[0]) << name;
+  }
+}
+
+TEST(MatrixMultiply, promotion_adds_sums_of_instructions_in_binary32) {
+  const MatrixUnit& unit = find_matrix_unit("hopper.wgmma.e4m3");
+  const size_t k = size_t(unit.k);
+  const Inputs in = Generator(unit, Family::Normal, {1, 1, 5 * unit.k}, 3).run();
+  const std::vector<uint64_t> a(in.a.begin(), in.a.end()), b(in.b.begin(), in.b.end());
+  const auto chain = [&](size_t first, size_t last) {
+    uint64_t c = 0;
+    for (size_t i = first; i < last; ++i)
+      c = dot_product_add(unit, {std::span(a).subspan(i * k, k), std::span(b).subspan(i * k, k), c});
+    return std::bit_cast<float>(uint32_t(c));
+  };
+  const float c = std::bit_cast<float>(in.c[0]);
+  EXPECT_EQ(std::bit_cast<float>(results(unit, in, {2, 1}).fast[0]), ((c + chain(0, 2)) + chain(2, 4)) + chain(4, 5));
+  EXPECT_EQ(std::bit_cast<float>(results(unit, in, {0, 2}).fast[0]), (c + chain(0, 3)) + chain(3, 5));
+  EXPECT_EQ(std::bit_cast<float>(results(unit, in, {2, 2}).fast[0]), (c + (chain(0, 2) + chain(2, 3))) + chain(3, 5));
+}
+
+TEST(MatrixMultiply, threads_do_not_change_bits) {
+  for (const std::string_view name : {"hopper.wgmma.e4m3", "hopper.mma.bf16", "hopper.mma.e5m2.f16"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Inputs in = Generator(unit, Family::Bits, {70, 90, 64}, 5).run();
+    const std::vector<uint32_t> want = results(unit, in).fast;
+    for (int threads : {2, 3, 0}) EXPECT_EQ(results(unit, in, {}, threads).fast, want) << name << ", " << threads;
+  }
+}
+
+TEST(MatrixMultiply, callers_control_register_has_no_say_and_comes_back) {
+  for (const std::string_view name : {"hopper.mma.f16", "hopper.mma.tf32", "hopper.mma.e5m2.f16"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Inputs in = Generator(unit, Family::Tiny, {9, 40, 64}, 5).run();
+    const Results want = results(unit, in, {}, 1);
+    for (const uint32_t control : {kMasks | kUp, kMasks | kDown | kFlushToZero | kSubnormalsAreZero, kUnmaskedAll}) {
+      const ControlRegister register_of_caller(control);
+      const Results got = results(unit, in, {}, 2);
+      EXPECT_EQ(_mm_getcsr() & ~0x3fu, control);
+      EXPECT_EQ(got.fast, want.reference) << name;
+      EXPECT_EQ(got.reference, want.reference) << name;
+    }
+  }
+}
+
+TEST(MatrixMultiply, without_products_d_is_c) {
+  const std::vector<uint32_t> c = {0x7fc00001, 0x80000000, 1};
+  std::vector<uint32_t> d(3);
+  multiply_matrices<uint16_t, uint32_t>(find_matrix_unit("hopper.mma.f16"), {1, 3, 0, {}, {}, c}, d);
+  EXPECT_EQ(d, c);
+  multiply_matrices<uint16_t, uint32_t>(find_matrix_unit("hopper.mma.f16"),
+                                        {0, 3, 5, {}, std::vector<uint16_t>(15), {}}, {});
+}
+
+template <class Code, class Accumulator>
+std::string complaint(std::string_view name, Shape s, size_t a, const Accumulation& how = {}) {
+  const std::vector<Code> codes(a), b(size_t(s.n) * size_t(s.k));
+  std::vector<Accumulator> d(size_t(s.m) * size_t(s.n));
+  try {
+    multiply_matrices<Code, Accumulator>(find_matrix_unit(name), {s.m, s.n, s.k, codes, b, d}, d, how);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(MatrixMultiply, what_cannot_be_is_refused) {
+  EXPECT_EQ((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10)), "");
+  EXPECT_EQ((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 11)), "hopper.mma.f16: a has not m · k codes");
+  EXPECT_NE((complaint<uint8_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10)).find("wider elements"), std::string::npos);
+  EXPECT_NE((complaint<uint16_t, uint32_t>("hopper.mma.f16.f16", {2, 2, 5}, 10)).find("as wide as"), std::string::npos);
+  EXPECT_NE((complaint<uint32_t, uint32_t>("ampere.mma.f64", {2, 2, 5}, 10)).find("wider"), std::string::npos);
+  EXPECT_NE((complaint<uint16_t, uint16_t>("hopper.mma.f16.f16", {2, 2, 5}, 10, {1, 1})).find("binary32"),
+            std::string::npos);
+  EXPECT_NE((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10, {-1, 1})).find("promotion"),
+            std::string::npos);
+  EXPECT_NE((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10, {0, 0})).find("splits"), std::string::npos);
+  EXPECT_NE((complaint<uint8_t, uint32_t>("blackwell.mxf8f6f4.e4m3", {2, 2, 32}, 64)).find("a_scales"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace halfulp
