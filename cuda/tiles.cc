@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "formats/dot_product.h"
+#include "formats/matrix_multiply.h"
 
 namespace halfulp::cuda {
 namespace {
@@ -32,6 +33,22 @@ std::vector<uint8_t> packed_codes(std::span<const Tile> tiles, std::vector<uint6
 #pragma omp parallel for
   for (size_t i = 0; i < tiles.size(); ++i) store(tiles[i].*codes, bits, bytes.data() + i * tile_bytes);
   return bytes;
+}
+
+// The same as dot_product_add for every output, by the unit's fast way.
+template <class Code, class Accumulator>
+std::vector<uint64_t> multiplied(const MatrixUnit& unit, const Shape& shape, const Tile& tile) {
+  const std::vector<Code> a(tile.a.begin(), tile.a.end()), b(tile.b.begin(), tile.b.end());
+  const std::vector<Accumulator> c(tile.c.begin(), tile.c.end());
+  std::vector<Accumulator> d(c.size());
+  multiply_matrices<Code, Accumulator>(unit, {shape.m, shape.n, shape.k, a, b, c}, d);
+  return {d.begin(), d.end()};
+}
+
+template <class Code>
+std::vector<uint64_t> multiplied(const MatrixUnit& unit, const Shape& shape, const Tile& tile) {
+  return shape.accumulator == "binary16" ? multiplied<Code, uint16_t>(unit, shape, tile)
+                                         : multiplied<Code, uint32_t>(unit, shape, tile);
 }
 
 }  // namespace
@@ -69,6 +86,12 @@ Tile recorded(const Instruction& instruction, Tile tile) {
 }
 
 std::vector<uint64_t> expected_outputs(const MatrixUnit& unit, const Shape& shape, const Tile& tile) {
+  if (has_fast_way(unit)) {
+    const int bits = std::max(code_fields(shape.a).bits, code_fields(shape.b).bits);
+    if (bits == 8) return multiplied<uint8_t>(unit, shape, tile);
+    if (bits == 16) return multiplied<uint16_t>(unit, shape, tile);
+    return multiplied<uint32_t>(unit, shape, tile);
+  }
   const size_t n = size_t(shape.n), k = size_t(shape.k);
   std::vector<uint64_t> d(tile.c.size());
   for (size_t at = 0; at < d.size(); ++at)
