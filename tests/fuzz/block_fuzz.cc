@@ -10,6 +10,12 @@ namespace {
 
 bool same(float x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); }
 
+// Which cell of a grid of shape holds a number.
+size_t cell(const BlockShape& shape, int rows, int cols, int row, int col) {
+  const int height = shape.rows == 0 ? rows : shape.rows, width = shape.cols == 0 ? cols : shape.cols;
+  return size_t(row / height) * size_t((cols - 1) / width + 1) + size_t(col / width);
+}
+
 void check(const std::vector<std::string>& lines) {
   const std::string rule = lines.size() > 1 ? lines[1] : "", shape = lines.size() > 2 ? lines[2] : "";
   const BlockFormat format =
@@ -20,15 +26,14 @@ void check(const std::vector<std::string>& lines) {
   for (size_t i = 0; i < x.size(); ++i)
     x[i] = float(std::ldexp(i % 2 == 0 ? 1.0 + double(i) / 64 : -1.75, int(i % 19) - 9));
   const BlockCodes codes = quantizer.quantize_reference(x, kRows, kCols);
-  require(quantizer.quantize(x, values, kRows, kCols) == codes.tensor_scale, "one tensor scale");
-  const int rows = format.rows == 0 ? kRows : format.rows, cols = format.cols == 0 ? kCols : format.cols;
-  const int blocks_in_row = (kCols - 1) / cols + 1;
-  require(codes.scales.size() == size_t((kRows - 1) / rows + 1) * size_t(blocks_in_row), "one scale a block");
+  require(same(quantizer.quantize(x, values, kRows, kCols), double{codes.tensor_scale}), "one tensor scale");
+  const BlockShape blocks{format.rows, format.cols};
+  require(codes.scales.size() == cell(blocks, kRows, kCols, kRows - 1, kCols - 1) + 1, "one scale a block");
   for (int i = 0; i < kRows * kCols; ++i) {
-    const size_t block = size_t(i / kCols / rows * blocks_in_row + i % kCols / cols);
-    require(same(values[size_t(i)],
-                 decode(format.element, codes.codes[size_t(i)]) * decode(format.scale, codes.scales[block])),
-            "values are element times scale");
+    const uint32_t scale = codes.scales[cell(blocks, kRows, kCols, i / kCols, i % kCols)];
+    float value = float(element_value(format, scale, codes.codes[size_t(i)]) * scale_value(format, scale));
+    if (format.has_outer_blocks()) value *= codes.outer_scales[cell(format.outer, kRows, kCols, i / kCols, i % kCols)];
+    require(same(values[size_t(i)], double{value}), "values are element times scale");
   }
 }
 
