@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "cli/capture.h"
 #include "cuda/capture_file.h"
 #include "cuda/instruction.h"
 #include "cuda/probes.h"
@@ -259,6 +260,32 @@ TEST(Capture, files_say_what_is_in_them) {
   uint16_t first = 0;
   std::memcpy(&first, bytes.data() + 16 + size, 2);
   EXPECT_EQ(first, tile.a[0]);
+}
+
+TEST(Capture, files_are_read_by_validate_as_they_were_written) {
+  const Instruction& instruction = find_instruction("mma_m16n8k16_f32_f16_f16");
+  const Shape shape = shape_of(instruction);
+  const MatrixUnit& unit = find_matrix_unit("hopper.mma.f16");
+  const std::vector<Tile> tiles = {make_tile(shape, StimulusFamily::Normal, 7, 0),
+                                   make_tile(shape, StimulusFamily::Cancel, 7, 1)};
+  std::vector<Segment> segments;
+  for (const Tile& tile : tiles) segments.push_back({"normal", 7, {tile}, {expected_outputs(unit, shape, tile)}});
+  Provenance from;
+  from.unit = "hopper.mma.f16";
+  from.instruction = std::string(instruction.ptx);
+  from.device = {.name = "none", .sm = 90, .driver = "none", .cuda = "none", .ptxas = "none"};
+  from.date = "2026-11-28";
+  const ScratchFolder scratch;
+  const std::string path = scratch.file("capture.bin");
+  write_file(path, capture_bytes(shape, from, segments));
+  const std::vector<cli::Capture> read = cli::read_captures(path);
+  ASSERT_EQ(read.size(), tiles.size());
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    EXPECT_EQ(read[i].a, tiles[i].a);
+    EXPECT_EQ(read[i].b, tiles[i].b);
+    EXPECT_EQ(read[i].c, tiles[i].c);
+    EXPECT_EQ(cli::replay(read[i], unit).matched, read[i].d.size());
+  }
 }
 
 TEST(Capture, opcodes_are_those_of_the_kernel_and_target) {
