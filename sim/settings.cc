@@ -35,4 +35,20 @@ bool same_value(std::string_view a, std::string_view b) {
   }
 }
 
+bool matches(std::string_view pattern, std::string_view path) {
+  size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == path;
+  if (!path.starts_with(pattern.substr(0, star))) return false;
+  path.remove_prefix(star);
+  // What stands between two stars may be taken where it is first found: the later star makes up for the rest.
+  while (true) {
+    pattern.remove_prefix(star + 1);
+    star = pattern.find('*');
+    if (star == std::string_view::npos) return path.ends_with(pattern);
+    const size_t found = path.find(pattern.substr(0, star));
+    if (found == std::string_view::npos) return false;
+    path.remove_prefix(found + star);
+  }
+}
+
 }  // namespace halfulp

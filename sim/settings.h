@@ -125,15 +125,7 @@ std::vector<Setting> settings(T fields) {
 }
 
 /// Whether a path matches a pattern in which each "*" stands for any text, such as `recipe.*.rounding`.
-inline bool matches(std::string_view pattern, std::string_view path) {
-  const size_t star = pattern.find('*');
-  if (star == std::string_view::npos) return pattern == path;
-  const std::string_view head = pattern.substr(0, star), tail = pattern.substr(star + 1);
-  if (!path.starts_with(head)) return false;
-  for (size_t skip = head.size(); skip <= path.size(); ++skip)
-    if (matches(tail, path.substr(skip))) return true;
-  return false;
-}
+bool matches(std::string_view pattern, std::string_view path);
 
 /// Sets every field whose path matches. Throws std::invalid_argument naming the key and what is allowed.
 template <class T>

@@ -287,6 +287,34 @@ TEST(SettingPatterns, match_whole_paths) {
   EXPECT_FALSE(matches("", "steps"));
 }
 
+/// The definition, tried every way there is.
+bool matches_by_definition(std::string_view pattern, std::string_view path) {
+  if (pattern.empty()) return path.empty();
+  if (pattern.front() != '*')
+    return !path.empty() && path.front() == pattern.front() && matches_by_definition(pattern.substr(1), path.substr(1));
+  for (size_t taken = 0; taken <= path.size(); ++taken)
+    if (matches_by_definition(pattern.substr(1), path.substr(taken))) return true;
+  return false;
+}
+
+/// All texts of up to `length` of the given letters.
+std::vector<std::string> all_texts(std::string_view letters, size_t length) {
+  std::vector<std::string> all = {""};
+  for (size_t i = 0; i < all.size() && all[i].size() < length; ++i)
+    for (const char letter : letters) all.push_back(std::string(all[i]) + letter);
+  return all;
+}
+
+TEST(SettingPatterns, match_as_defined) {
+  for (const std::string& pattern : all_texts("ab*", 6))
+    for (const std::string& path : all_texts("ab", 6))
+      ASSERT_EQ(matches(pattern, path), matches_by_definition(pattern, path)) << pattern << " and " << path;
+}
+
+TEST(SettingPatterns, of_many_stars_are_no_more_work_than_others) {
+  EXPECT_FALSE(matches(std::string(1000, '*') + "e", std::string(1000, 'r')));
+}
+
 TEST(SettingLines, are_key_equals_value_with_or_without_quotes) {
   EXPECT_EQ(parse_settings("a = 1\nb.c = \"x y\"\nd = "), (Settings{{"a", "1"}, {"b.c", "x y"}, {"d", ""}}));
   EXPECT_EQ(parse_settings(""), Settings());
