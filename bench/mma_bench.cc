@@ -1,7 +1,6 @@
 // Matrix products as matrix units compute them, beside the training GEMM in binary32 and the same by definition.
 //
-// An element is one multiplication with its addition: 1 / (ns per element) is 10^9 of these in a second. The count of
-// a race's run is rounded to whole rows of A.
+// An element is one multiplication with its addition: 1 / (ns per element) is 10^9 of these in a second.
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
 
@@ -24,7 +23,7 @@
 namespace halfulp {
 namespace {
 
-constexpr int kSize = 256;  // rows, columns and depth
+constexpr int kSize = 512;  // rows, columns and depth
 constexpr size_t kRow = size_t{kSize} * kSize;
 
 enum class Data { Gaussian, Wide };
@@ -78,13 +77,13 @@ class Product {
   std::vector<Accumulator> c_, d_;
 };
 
-int rows_of(size_t count) { return std::max(int(count / kRow), 1); }
+int rows_of(size_t count) { return int(count / kRow); }
 
 template <class Code, class Accumulator>
 void race_as(benchmark::State& state, const MatrixUnit& unit) {
   Product<Code, Accumulator> gaussian(unit, Data::Gaussian), wide(unit, Data::Wide);
   std::vector<float> a = numbers(parse_format("binary32"), Data::Gaussian, 0), b = a, c(kRow);
-  Race race(kRow * kSize);
+  Race race(kRow * kSize, kRow);
   race.add(Role::Ours, "ours", [&](size_t n) { gaussian.fast(rows_of(n), 1); });
   race.add(Role::Variant, "two threads", [&](size_t n) { gaussian.fast(rows_of(n), 2); });
   race.add(Role::Variant, "wide exponents", [&](size_t n) { wide.fast(rows_of(n), 1); });
@@ -120,7 +119,7 @@ constexpr std::string_view kUnits[] = {"hopper.wgmma.e4m3",      "ada.mma.e4m3",
 int main(int argc, char** argv) {
   using namespace halfulp;
   for (const std::string_view name : kUnits)
-    benchmark::RegisterBenchmark(fmt::format("mma/{}/256", name).c_str(),
+    benchmark::RegisterBenchmark(fmt::format("mma/{}/512", name).c_str(),
                                  [name](benchmark::State& state) { run(state, find_matrix_unit(name)); })
         ->UseManualTime()
         ->Iterations(kRaceRounds);

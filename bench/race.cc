@@ -45,11 +45,12 @@ std::string size_text(size_t bytes) {
 }
 
 void Race::add(Role role, std::string name, std::function<void(size_t count)> work) {
-  const size_t probe = std::min(elements_, kProbe);
+  const auto whole_units = [&](size_t count) { return std::clamp(count / unit_ * unit_, unit_, elements_); };
+  const size_t probe = whole_units(kProbe);
   work(probe);
   const double per_element = seconds_of(work, probe, 1) / double(probe);
   const size_t affordable = std::max(size_t(kLongest / per_element), kProbe);
-  const size_t count = per_element < 1e-9 ? elements_ : std::min(elements_, affordable);
+  const size_t count = per_element < 1e-9 ? elements_ : whole_units(affordable);
   const size_t repeats = 1 + size_t(kShortest / (per_element * double(count)));
   contestants_.push_back({role, std::move(name), std::move(work), count, repeats, std::numeric_limits<double>::max()});
 }

@@ -37,8 +37,8 @@ enum class Role {
 
 class Race {
  public:
-  /// For arrays of this many elements.
-  explicit Race(size_t elements) : elements_(elements) {}
+  /// For arrays of this many elements, a multiple of `unit`, of which only whole units are worked on.
+  explicit Race(size_t elements, size_t unit = 1) : elements_(elements), unit_(unit) {}
 
   /// `work` does its job on the first `count` elements. Slow ones get fewer elements of large arrays, as many as take
   /// about as long as copying all of them.
@@ -64,7 +64,7 @@ class Race {
     double best;     // [s] per element
   };
 
-  size_t elements_;
+  size_t elements_, unit_;
   std::vector<Contestant> contestants_;
 };
 

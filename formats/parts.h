@@ -21,7 +21,7 @@ void in_parts(size_t count, int threads, const Work& work, size_t unit = 1) {
   const size_t most = omp_in_parallel() ? 1 : size_t(threads == 0 ? omp_get_num_procs() : threads);
   const size_t parts = std::min(most, std::max<size_t>(count / kSmallest, 1));
   if (parts == 1) return work(0, count);
-  const size_t size = (count / unit + parts) / parts * unit;
+  const size_t units = (count + unit - 1) / unit, size = (units + parts - 1) / parts * unit;
 #pragma omp parallel for num_threads(int(parts)) schedule(static)
   for (size_t part = 0; part < parts; ++part) {
     const FloatControl control;  // threads have registers of their own
