@@ -53,6 +53,11 @@ class Product {
   Product(const MatrixUnit& unit, Data data) : unit_(unit), c_(kRow), d_(kRow) {
     a_ = codes(unit.a, data, 0);
     b_ = codes(unit.b, data, 1);
+    if (!unit.scale.empty()) scales_per_line_ = size_t(kSize / unit.scale_block);
+    scales_.resize(kSize * scales_per_line_);
+    std::ranges::generate(scales_, [&, i = uint32_t{0}]() mutable {
+      return uint8_t(one(unit.scale) + random_word({.stream = Stream::Data, .site = 2}, i++) % 8);
+    });
   }
   void fast(int m, int threads) { multiply_matrices<Code, Accumulator>(unit_, in(m), outputs(m), {}, threads); }
   void reference(int m) { multiply_matrices_reference<Code, Accumulator>(unit_, in(m), outputs(m)); }
@@ -66,15 +71,29 @@ class Product {
       for (Code& code : result) code = Code(uint64_t{code} << 13);
     return result;
   }
+  // The code of 1.
+  static uint32_t one(std::string_view scale) {
+    const Format format = parse_format(scale);
+    return uint32_t(format.bias) << format.mantissa_bits;
+  }
   MatrixProduct<Code, Accumulator> in(int m) const {
     const size_t rows = size_t(m);
-    return {m, kSize, kSize, std::span(a_).first(rows * kSize), b_, std::span(c_).first(rows * kSize)};
+    return {m,
+            kSize,
+            kSize,
+            std::span(a_).first(rows * kSize),
+            b_,
+            std::span(c_).first(rows * kSize),
+            std::span(scales_).first(rows * scales_per_line_),
+            scales_};
   }
   std::span<Accumulator> outputs(int m) { return std::span(d_).first(size_t(m) * kSize); }
 
   const MatrixUnit& unit_;
   std::vector<Code> a_, b_;
   std::vector<Accumulator> c_, d_;
+  size_t scales_per_line_ = 0;
+  std::vector<uint8_t> scales_;  // of both: 1 or a little more
 };
 
 int rows_of(size_t count) { return int(count / kRow); }
@@ -108,10 +127,22 @@ void run(benchmark::State& state, const MatrixUnit& unit) {
   unit.accumulator == "binary16" ? race_as<uint16_t>(state, unit) : race_as<uint32_t>(state, unit);
 }
 
-constexpr std::string_view kUnits[] = {"hopper.wgmma.e4m3",      "ada.mma.e4m3",           "ampere.mma.f16",
-                                       "ampere.mma.bf16",        "ampere.mma.tf32",        "hopper.mma.f16",
-                                       "hopper.mma.f16.f16",     "hopper.mma.bf16",        "hopper.mma.tf32",
-                                       "blackwell.tcgen05.e4m3", "blackwell.tcgen05.e2m1", "hopper.mma.e4m3"};
+constexpr std::string_view kUnits[] = {"hopper.wgmma.e4m3",
+                                       "ada.mma.e4m3",
+                                       "ampere.mma.f16",
+                                       "ampere.mma.bf16",
+                                       "ampere.mma.tf32",
+                                       "hopper.mma.f16",
+                                       "hopper.mma.f16.f16",
+                                       "hopper.mma.bf16",
+                                       "hopper.mma.tf32",
+                                       "blackwell.tcgen05.e4m3",
+                                       "blackwell.tcgen05.e2m1",
+                                       "hopper.mma.e4m3",
+                                       "blackwell.mxf8f6f4.e4m3",
+                                       "blackwell.mxf4.e2m1",
+                                       "blackwell.mxf4nvf4.e2m1.ue4m3x16",
+                                       "ampere.mma.s8"};
 
 }  // namespace
 }  // namespace halfulp

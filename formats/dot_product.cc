@@ -18,7 +18,7 @@ namespace {
 __extension__ using Int128 = __int128;
 
 constexpr int kIdleTf32Bits = 13;  // of a binary32 word that holds a tf32 operand
-constexpr uint64_t kCanonicalNan32 = 0x7fffffff, kCanonicalNan16 = 0x7fff;
+constexpr uint64_t kCanonicalNan64 = 0x7fffffffffffffff, kCanonicalNan32 = 0x7fffffff, kCanonicalNan16 = 0x7fff;
 
 // A finite number ±significand · 2^(exponent - fraction). Subnormals keep the exponent of the smallest normal, and
 // products the sum of their factors' exponents, however large their significand is.
@@ -452,11 +452,12 @@ uint64_t two_chains(const Operands& all) {
   return code_of(flushed_result(all.unit, c + flushed_result(all.unit, even + odd)));
 }
 
+// No source covers the NaNs of these units: theirs is that of the others.
 uint64_t binary64_chain(const MatrixUnit& unit, const DotInputs& in) {
   double c = std::bit_cast<double>(in.c);
   for (size_t k = 0; k < size_t(unit.k); ++k)
     c = std::fma(std::bit_cast<double>(in.a[k]), std::bit_cast<double>(in.b[k]), c);
-  return std::bit_cast<uint64_t>(c);
+  return std::isnan(c) ? kCanonicalNan64 : std::bit_cast<uint64_t>(c);
 }
 
 // ---- 2.12: pairs ----
@@ -491,12 +492,6 @@ uint64_t paired(const Operands& all) {
 }
 
 // ---- 2.10: whole numbers ----
-
-int64_t whole_number(std::string_view format, uint64_t code) {
-  if (format == "int8") return int8_t(code);
-  if (format == "int4") return int64_t((code & 0xf) ^ 8) - 8;
-  return int64_t(code & (format == "uint8" ? 0xff : format == "uint4" ? 0xf : 1));
-}
 
 uint64_t integer_sum(const MatrixUnit& unit, const DotInputs& in) {
   int64_t sum = int32_t(in.c);
@@ -554,6 +549,12 @@ uint64_t dot_product_add(const MatrixUnit& unit, const DotInputs& in) {
     case DotOperation::AndPopcount: break;
   }
   return 0;
+}
+
+int64_t whole_number(std::string_view format, uint64_t code) {
+  if (format == "int8") return int8_t(code);
+  if (format == "int4") return int64_t((code & 0xf) ^ 8) - 8;
+  return int64_t(code & (format == "uint8" ? 0xff : format == "uint4" ? 0xf : 1));
 }
 
 int operand_bits(std::string_view format) {

@@ -23,6 +23,9 @@ struct DotInputs {
 /// d = c + sum of a[k] · b[k], as the unit computes it: the accumulator's code.
 uint64_t dot_product_add(const MatrixUnit& unit, const DotInputs& inputs);
 
+/// The number that a code of int8, uint8, int4, uint4 or bit stands for; bits beyond the format have no say.
+int64_t whole_number(std::string_view format, uint64_t code);
+
 /// Bits of one operand in memory.
 int operand_bits(std::string_view format);
 

@@ -4,9 +4,10 @@
 // is not a multiple of the instruction's, operands of the last one are filled up with zeros, as programs fill their
 // tiles; the zeros take part in its arithmetic like any others. With k = 0 there is no instruction, and D = C.
 //
-// Units that cut terms below the largest exponent (DotOperation::TruncatedFused without scales, ViaHalf) have a fast
-// way, which is chosen at run time for the machine (formats/isa.h); the others go output by output. Bits depend neither
-// on that nor on the number of threads, nor on the caller's control register, which is afterwards as it was before.
+// Units that cut terms below the largest exponent (DotOperation::TruncatedFused, GroupScaledFused, ViaHalf) and those
+// of whole numbers have a fast way, which is chosen at run time for the machine (formats/isa.h); the others go output
+// by output. Block scales stay apart from the numbers until the unit applies them. Bits depend neither on the way nor
+// on the number of threads, nor on the caller's control register, which is afterwards as it was before.
 #pragma once
 
 #include <cstdint>
@@ -38,9 +39,9 @@ struct MatrixProduct {
   std::span<const uint8_t> a_scales = {}, b_scales = {};  // (m, s), (n, s), s = k / scale_block, rounded up
 };
 
-/// d = c + a · b; d may be c. Code is uint8_t, uint16_t or uint32_t, Accumulator uint16_t or uint32_t.
-/// Throws std::invalid_argument where sizes do not fit the shape, codes the elements, or units of 64 bits are asked
-/// for.
+/// d = c + a · b; d may be c. Code is uint8_t, uint16_t or uint32_t, Accumulator uint16_t or uint32_t; both are
+/// uint64_t for units of binary64. Throws std::invalid_argument where sizes do not fit the shape, or codes the
+/// elements.
 template <class Code, class Accumulator>
 void multiply_matrices(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
                        const Accumulation& accumulation = {}, int threads = 1);

@@ -1,27 +1,16 @@
 // Every lane is one output. A block takes two passes over its products: the largest exponent, in lanes of 16 bits; then
 // (a · b) · 2^(fraction - largest), where a · b is exact in binary32, the factor a power of two, and the conversion to
 // a whole number the very truncation that the hardware does. Sums of whole numbers are exact.
-//
-// The control register has subnormals flushed: whatever is that small is cut to zero anyway. Results are put together
-// from integers, so that their subnormals do not depend on it. Its direction is toward zero, for the conversion of
-// sums.
 #include "formats/matrix_multiply_kernels.h"
 
 #include <cstddef>
 #include <cstdint>
 
+#include "formats/matrix_multiply_vector.h"
 #include "formats/vector.h"
 
 namespace halfulp::HALFULP_ISA {
 namespace {
-
-constexpr uint32_t kControl = _MM_ROUND_TOWARD_ZERO | _MM_FLUSH_ZERO_ON | 0x0040;  // and subnormals are zeros
-constexpr size_t kWidth = 2 * kLanes;  // columns at a time: a vector of exponents, two of numbers
-#if defined(__AVX512F__)
-constexpr size_t kRows = 4;  // of A at a time
-#else
-constexpr size_t kRows = 2;
-#endif
 
 // ---- lanes of 16 bits; lower and upper halves are those of each 128 bits ----
 
@@ -54,105 +43,13 @@ HALFULP_INLINE I32 upper(I16 a, I16 b) {
 }
 // Undoes lower and upper, for lanes that fit.
 HALFULP_INLINE I16 narrowed(const I32 (&x)[2]) { return (I16)packs::pack_sign_words(x[0], x[1]); }
+HALFULP_INLINE void widen(I16 x, I32 (&wide)[2]) {
+  wide[0] = lower(x, x) >> 16;
+  wide[1] = upper(x, x) >> 16;
+}
 HALFULP_INLINE I16 splat16(int x) { return I16{} + int16_t(x); }
 
-HALFULP_INLINE bool any(I32 mask) {
-#if defined(__AVX512F__)
-  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
-#elif defined(__AVX2__)
-  return _mm256_testz_si256((__m256i)mask, (__m256i)mask) == 0;
-#else
-  return _mm_movemask_epi8((__m128i)mask) != 0;
-#endif
-}
-
-HALFULP_INLINE I32 truncated(F32 x) { return __builtin_convertvector(x, I32); }
-HALFULP_INLINE I32 is_below(U32 a, U32 b) { return (I32)(a < b); }
-/// x >> count for non-negative lanes; counts beyond 31, negative ones too, give 0 where x has no more than 31 bits.
-HALFULP_INLINE I32 shifted(I32 x, I32 count) {
-  return (I32)((U32)x >> (U32)select(is_below((U32)count, (U32)splat(31)), count, splat(31)));
-}
-
-// ---- results ----
-
-// Finite numbers, as bits of binary32, to the nearest of binary16, again as binary32.
-HALFULP_INLINE I32 nearest_half(I32 x) {
-#if defined(__AVX512F__)
-  // the zero-masking forms with a full mask: g++ 12 takes the plain ones for a use of an uninitialised register
-  constexpr __mmask16 kAll = 0xffff;
-  const __m256i half = _mm512_maskz_cvtps_ph(kAll, (__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  return (I32)_mm512_maskz_cvtph_ps(kAll, half);
-#elif defined(__F16C__)
-  return (I32)_mm256_cvtph_ps(_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT));
-#else
-  constexpr uint32_t kMinNormal = 113 << 23, kOverflow = 143 << 23;  // 2^-14, 2^16
-  const I32 magnitude = x & kMagnitudeBits, odd = (magnitude >> 13) & 1;
-  const I32 normal = (magnitude + 0xfff + odd) & ~0x1fff;
-  // below: in steps of 2^-24
-  const I32 shift = min(126 - (magnitude >> 23), splat(25));
-  const I32 significand = (magnitude & 0x7fffff) | 0x800000;
-  const I32 steps =
-      (significand + (I32)((U32)splat(1) << (U32)(shift - 1)) - 1 + ((significand >> shift) & 1)) >> shift;
-  const I32 small = bits_of(__builtin_convertvector(steps, F32) * 0x1p-24f);
-  const I32 rounded = select(magnitude < splat(kMinNormal), small, normal);
-  return select(rounded >= splat(kOverflow), splat(kInfinityBits), rounded) | (x & kSignBit);
-#endif
-}
-
-template <FusedResult kResult>
-HALFULP_INLINE I32 cut_to_result(I32 bits) {
-  return kResult == FusedResult::E8M13 ? bits & ~0x3ff : bits;
-}
-
-// The number with the bits f times 2^power, where that is no normal number or c is NaN or infinite.
-template <FusedResult kResult>
-[[gnu::noinline]] I32 extraordinary_result(bool keeps_underflow, I32 f, I32 power, I32 c) {
-  const I32 is_zero = (f & kMagnitudeBits) == 0;
-  const I32 field = ((f >> 23) & 0xff) + power;
-  const I32 subnormal = shifted((f & 0x7fffff) | 0x800000, 1 - field), normal = (f & 0x7fffff) | (field << 23);
-  I32 d = select(field >= 255, splat(kInfinityBits), select(field >= 1, normal, subnormal));
-  d = cut_to_result<kResult>(select(is_zero, splat(0), d));
-  d |= f & kSignBit;
-  if constexpr (kResult == FusedResult::Binary16) d = nearest_half(d);
-  if (!keeps_underflow) d = select((d & kMagnitudeBits) == 0, splat(0), d);
-  return select((c & kInfinityBits) == splat(kInfinityBits), c, d);
-}
-
-// The whole number `sum` times 2^power, rounded; c where that is NaN or infinite.
-template <FusedResult kResult>
-HALFULP_INLINE I32 result(bool keeps_underflow, I32 sum, I32 power, I32 c) {
-  constexpr uint32_t kMinNormalBits = 0x00800000;
-  const F32 converted = __builtin_convertvector(sum, F32);  // toward zero
-  I32 f = bits_of(converted);
-  if constexpr (kResult == FusedResult::Binary16)
-    f |= (truncated(converted) != sum) & 1;  // to odd, to be rounded again
-  const I32 magnitude = (f & kMagnitudeBits) + (power << 23);
-  const I32 is_normal = is_below((U32)(magnitude - kMinNormalBits), (U32)splat(kInfinityBits - kMinNormalBits));
-  if (any(~is_normal | (sum == 0) | ((c & kInfinityBits) == splat(kInfinityBits)))) [[unlikely]]
-    return extraordinary_result<kResult>(keeps_underflow, f, power, c);
-  const I32 d = cut_to_result<kResult>(magnitude | (f & kSignBit));
-  if constexpr (kResult != FusedResult::Binary16) return d;
-  const I32 half = nearest_half(d);
-  return keeps_underflow ? half : select((half & kMagnitudeBits) == 0, splat(0), half);
-}
-
 // ---- the addend ----
-
-struct Addend {
-  I32 top;       // the exponent that takes part in the maximum
-  I32 exponent;  // of the significand, which has 23 fraction bits
-  I32 significand;
-  I32 sign;  // 0 or -1
-};
-
-template <FusedResult kResult>
-HALFULP_INLINE Addend addend(I32 c) {
-  constexpr int kMinExponent = kResult == FusedResult::Binary16 ? -14 : -126;
-  const I32 magnitude = c & kMagnitudeBits, field = max(magnitude >> 23, splat(1));
-  const I32 exponent = field - 127;
-  return {select(magnitude == 0, splat(uint32_t(kZeroExponent)), max(exponent, splat(uint32_t(kMinExponent)))),
-          exponent, magnitude - ((field - 1) << 23), c >> 31};
-}
 
 // In units of 2^(top - fraction), cut toward zero.
 HALFULP_INLINE I32 aligned(const Addend& c, I32 top, int fraction) {
@@ -212,13 +109,20 @@ HALFULP_INLINE void largest_exponents(const Place& place, size_t count, I16 (&to
   }
 }
 
+// What products are before they are terms.
+enum class Products {
+  Plain,   // products of numbers
+  Wide,    // of significands, with exponents apart
+  Scaled,  // of numbers, times a power of two
+};
+
 // Factors that bring products into units of 2^(top - fraction).
-template <bool kWideExponents, size_t kCount>
+template <Products kProducts, size_t kCount>
 struct Scales;
 
 // One per output. No product is zero where the factor would leave binary32, and none but those of huge c is inexact.
-template <size_t kCount>
-struct Scales<false, kCount> {
+template <Products kProducts, size_t kCount>
+struct Scales {
   F32 factor[kCount][2];
 
   HALFULP_INLINE void set(size_t row, I16, const I32 (&top)[2], int fraction) {
@@ -234,7 +138,7 @@ struct Scales<false, kCount> {
 
 // One per product, of the significands' exponents too: too small ones are zero.
 template <size_t kCount>
-struct Scales<true, kCount> {
+struct Scales<Products::Wide, kCount> {
   I16 field[kCount];
 
   HALFULP_INLINE void set(size_t row, I16 top, const I32 (&)[2], int fraction) {
@@ -247,8 +151,8 @@ struct Scales<true, kCount> {
   }
 };
 
-template <bool kWideExponents, size_t kCount>
-HALFULP_INLINE void add_terms(const Place& place, size_t count, const Scales<kWideExponents, kCount>& scales,
+template <Products kProducts, size_t kCount>
+HALFULP_INLINE void add_terms(const Place& place, size_t count, const Scales<kProducts, kCount>& scales,
                               I32 (&sum)[kCount][2]) {
 #pragma GCC unroll 4
   for (size_t row = 0; row < kCount; ++row) sum[row][0] = sum[row][1] = I32{};
@@ -265,25 +169,49 @@ HALFULP_INLINE void add_terms(const Place& place, size_t count, const Scales<kWi
   }
 }
 
+// Where the scales of a block stand.
+struct ScalePlace {
+  const RowScale* a;
+  size_t a_stride;
+  const int32_t* b_exponents;
+
+  HALFULP_INLINE I16 exponent(size_t row) const {
+    const I32 a_exponent = splat(uint32_t(a[row * a_stride].exponent));
+    const I32 sum[2] = {load<I32>(b_exponents) + a_exponent, load<I32>(b_exponents + kLanes) + a_exponent};
+    return narrowed(sum);
+  }
+};
+
 // One block of kCount rows and kWidth columns; c has a stride of kPanelColumns.
-template <bool kWideExponents, FusedResult kResult, size_t kCount>
-HALFULP_INLINE void add_block(const FusedJob& job, const Place& place, bool is_wide, uint32_t* c) {
-  I16 top[kCount];
+template <Products kProducts, FusedResult kResult, size_t kCount>
+HALFULP_INLINE void add_block(const FusedJob& job, const Place& place, const ScalePlace& scale_place, bool is_wide,
+                              uint32_t* c) {
+  constexpr bool kScaled = kProducts == Products::Scaled;
+  I16 top[kCount], scale_exponent[kCount];
 #pragma GCC unroll 4
-  for (size_t row = 0; row < kCount; ++row) top[row] = splat16(job.zero_exponent);
+  for (size_t row = 0; row < kCount; ++row) top[row] = splat16(kScaled ? 2 * kZeroExponent : job.zero_exponent);
   largest_exponents(place, job.block, top);
 
-  Scales<kWideExponents, kCount> scales;
+  Scales<kProducts, kCount> scales;
   I32 tops[kCount][2], terms[kCount][2];
 #pragma GCC unroll 4
   for (size_t row = 0; row < kCount; ++row) {
     const uint32_t* const from = c + row * kPanelColumns;
     const Addend part[2] = {addend<kResult>(load<I32>(from)), addend<kResult>(load<I32>(from + kLanes))};
     const I32 own[2] = {part[0].top, part[1].top};
+    if constexpr (kScaled) {
+      scale_exponent[row] = scale_place.exponent(row);
+      top[row] = larger(top[row] + scale_exponent[row], splat16(job.zero_exponent));
+    }
     top[row] = larger(top[row], narrowed(own));
-    tops[row][0] = lower(top[row], top[row]) >> 16;
-    tops[row][1] = upper(top[row], top[row]) >> 16;
-    scales.set(row, top[row], tops[row], job.fraction);
+    widen(top[row], tops[row]);
+    if constexpr (kScaled) {
+      I32 relative[2];
+      widen(top[row] - scale_exponent[row], relative);
+      scales.set(row, top[row], relative, job.fraction);
+    } else {
+      scales.set(row, top[row], tops[row], job.fraction);
+    }
     terms[row][0] = aligned(part[0], tops[row][0], job.fraction);
     terms[row][1] = aligned(part[1], tops[row][1], job.fraction);
   }
@@ -327,30 +255,35 @@ HALFULP_INLINE void add_block(const FusedJob& job, const Place& place, bool is_w
 
 // ---- rows and panels ----
 
-template <bool kWideExponents, FusedResult kResult, size_t kCount>
+template <Products kProducts, FusedResult kResult, size_t kCount>
 [[gnu::noinline]] void add_rows(const FusedJob& job, const FusedTile& tile, size_t row, size_t depth, uint32_t* c) {
   const bool is_wide = job.is_wide();
   for (size_t column = 0; column < kPanelColumns; column += kWidth)
-    for (size_t k = 0; k < depth; k += job.block) {
+    for (size_t block = 0; block * job.block < depth; ++block) {
       const Place place = {tile.a + row * tile.a_stride, tile.a_exponents + row * tile.a_stride, tile.a_stride,
                            tile.b + column, tile.b_exponents + column};
-      add_block<kWideExponents, kResult, kCount>(job, place.from(k), is_wide, c + row * kPanelColumns + column);
+      ScalePlace scales = {};
+      if constexpr (kProducts == Products::Scaled)
+        scales = {tile.a_scales + row * tile.a_scale_stride + block, tile.a_scale_stride,
+                  tile.b_scales[block].exponents + column};
+      add_block<kProducts, kResult, kCount>(job, place.from(block * job.block), scales, is_wide,
+                                            c + row * kPanelColumns + column);
     }
 }
 
-template <bool kWideExponents, FusedResult kResult>
+template <Products kProducts, FusedResult kResult>
 void add_all_rows(const FusedJob& job, const FusedTile& tile, size_t rows, size_t depth, uint32_t* c) {
   size_t row = 0;
-  for (; row + kRows <= rows; row += kRows) add_rows<kWideExponents, kResult, kRows>(job, tile, row, depth, c);
-  for (; row < rows; ++row) add_rows<kWideExponents, kResult, 1>(job, tile, row, depth, c);
+  for (; row + kRows <= rows; row += kRows) add_rows<kProducts, kResult, kRows>(job, tile, row, depth, c);
+  for (; row < rows; ++row) add_rows<kProducts, kResult, 1>(job, tile, row, depth, c);
 }
 
-template <bool kWideExponents>
+template <Products kProducts>
 void add_all_rows(const FusedJob& job, const FusedTile& tile, size_t rows, size_t depth, uint32_t* c) {
   switch (job.result) {
-    case FusedResult::Binary32: return add_all_rows<kWideExponents, FusedResult::Binary32>(job, tile, rows, depth, c);
-    case FusedResult::E8M13: return add_all_rows<kWideExponents, FusedResult::E8M13>(job, tile, rows, depth, c);
-    case FusedResult::Binary16: return add_all_rows<kWideExponents, FusedResult::Binary16>(job, tile, rows, depth, c);
+    case FusedResult::Binary32: return add_all_rows<kProducts, FusedResult::Binary32>(job, tile, rows, depth, c);
+    case FusedResult::E8M13: return add_all_rows<kProducts, FusedResult::E8M13>(job, tile, rows, depth, c);
+    case FusedResult::Binary16: return add_all_rows<kProducts, FusedResult::Binary16>(job, tile, rows, depth, c);
   }
 }
 
@@ -367,9 +300,10 @@ HALFULP_INLINE bool take_one_apart(uint32_t bits, int min_exponent, int16_t& exp
 }  // namespace
 
 void add_products(const FusedJob& job, const FusedTile& tile, size_t rows, size_t depth, uint32_t* c) {
-  const FloatControl control(kControl);
-  if (job.has_wide_exponents) return add_all_rows<true>(job, tile, rows, depth, c);
-  return add_all_rows<false>(job, tile, rows, depth, c);
+  const FloatControl control(kUnitControl);
+  if (job.is_scaled) return add_all_rows<Products::Scaled>(job, tile, rows, depth, c);
+  if (job.has_wide_exponents) return add_all_rows<Products::Wide>(job, tile, rows, depth, c);
+  return add_all_rows<Products::Plain>(job, tile, rows, depth, c);
 }
 
 bool take_apart(const float* x, size_t count, int min_exponent, int16_t* exponents, float* significands) {

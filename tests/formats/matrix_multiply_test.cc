@@ -28,29 +28,36 @@
 namespace halfulp {
 namespace {
 
-/// One unit for each kind of arithmetic.
-constexpr std::string_view kUnits[] = {"volta.mma.f16",
-                                       "volta.mma.f16.f16",
-                                       "turing.mma.f16",
-                                       "ampere.mma.f16.f16",
-                                       "ampere.mma.bf16",
-                                       "ampere.mma.tf32",
-                                       "ada.mma.e4m3",
-                                       "ada.mma.e5m2.e4m3.f16.k16",
-                                       "hopper.mma.f16",
-                                       "hopper.mma.f16.f16",
-                                       "hopper.mma.bf16",
-                                       "hopper.mma.tf32",
-                                       "hopper.wgmma.f16.f16",
-                                       "hopper.wgmma.e4m3",
-                                       "hopper.wgmma.e5m2",
-                                       "hopper.wgmma.e4m3.e5m2.f16",
-                                       "hopper.mma.e4m3",
-                                       "hopper.mma.e5m2.f16",
-                                       "blackwell.tcgen05.e4m3",
-                                       "blackwell.tcgen05.e5m2.f16",
-                                       "blackwell.tcgen05.e2m1.e3m2",
-                                       "rtx_blackwell.mma.e2m3.f16"};
+/// Units of each kind of arithmetic, by what is multiplied.
+struct UnitFamily {
+  std::string_view name;
+  std::vector<std::string_view> units;
+};
+const UnitFamily kUnitFamilies[] = {
+    {"binary16",
+     {"volta.mma.f16", "volta.mma.f16.f16", "turing.mma.f16", "ampere.mma.f16.f16", "hopper.mma.f16",
+      "hopper.mma.f16.f16", "hopper.wgmma.f16.f16"}},
+    {"bfloat16", {"ampere.mma.bf16", "hopper.mma.bf16"}},
+    {"tf32", {"ampere.mma.tf32", "hopper.mma.tf32"}},
+    {"fp8",
+     {"ada.mma.e4m3", "ada.mma.e5m2.e4m3.f16.k16", "hopper.wgmma.e4m3", "hopper.wgmma.e5m2",
+      "hopper.wgmma.e4m3.e5m2.f16", "blackwell.tcgen05.e4m3", "blackwell.tcgen05.e5m2.f16"}},
+    {"fp8_via_half", {"hopper.mma.e4m3", "hopper.mma.e5m2.f16"}},
+    {"fp6_and_fp4", {"blackwell.tcgen05.e2m1.e3m2", "rtx_blackwell.mma.e2m3.f16"}},
+    {"mxfp8", {"blackwell.mxf8f6f4.e4m3", "blackwell.mxf8f6f4.e5m2.e2m1"}},
+    {"mxfp4", {"blackwell.mxf4.e2m1", "blackwell.mxf4nvf4.e2m1.e8m0x16"}},
+    {"nvfp4", {"blackwell.mxf4nvf4.e2m1.ue4m3x16"}},
+    {"whole",
+     {"ampere.mma.s8", "ampere.mma.u8.s8.satfinite", "ampere.mma.s4.u4", "ampere.mma.b1.xor", "ampere.mma.b1.and"}}};
+
+bool is_whole(const MatrixUnit& unit) { return unit.accumulator == "int32"; }
+
+/// Calls work(unit) for all of them.
+template <class Work>
+void for_each_unit(const Work& work) {
+  for (const UnitFamily& family : kUnitFamilies)
+    for (const std::string_view name : family.units) work(find_matrix_unit(name));
+}
 
 enum class Family { Normal, Bits, FiniteBits, Window, Cancel, Tiny, Crowd };
 constexpr Family kFamilies[] = {Family::Normal, Family::Bits, Family::FiniteBits, Family::Window,
@@ -65,6 +72,7 @@ struct Shape {
 struct Inputs {
   Shape shape;
   std::vector<uint32_t> a, b, c;
+  std::vector<uint8_t> a_scales = {}, b_scales = {};
 };
 
 constexpr int kIdleTf32Bits = 13;
@@ -77,6 +85,7 @@ class Generator {
   }
 
   Inputs run() {
+    if (is_whole(unit_)) return whole_numbers();
     const Shape& s = inputs_.shape;
     const Format a = parse_format(unit_.a), b = parse_format(unit_.b), c = parse_format(unit_.accumulator);
     // how large products are, and how they are shared out between both factors
@@ -89,7 +98,16 @@ class Generator {
     is_lonely_ = below(3) == 0;
     fill(inputs_.a, s.m * s.k, unit_.a, a, share);
     fill(inputs_.b, s.n * s.k, unit_.b, b, product - share);
-    fill_addends(s.m * s.n, c, product);
+    if (!unit_.scale.empty()) {
+      const int scale = family_ == Family::Tiny ? smallest - product
+                        : below(5) == 0         ? below(400) - 200
+                                                : below(41) - 20;
+      fill_scales(inputs_.a_scales, s.m, scale / 2);
+      fill_scales(inputs_.b_scales, s.n, scale - scale / 2);
+      fill_addends(s.m * s.n, c, product + scale);
+    } else {
+      fill_addends(s.m * s.n, c, product);
+    }
     if (family_ == Family::Cancel && s.k >= 2) cancel(a);
     if (family_ == Family::Crowd) negate_rows(a);
     return inputs_;
@@ -97,6 +115,27 @@ class Generator {
 
  private:
   int below(int n) { return int(random_() % uint64_t(n)); }
+
+  // Any codes; in some families few of them, or large ones whose sums clamp: of one sign, or of one in every
+  // instruction.
+  Inputs whole_numbers() {
+    const Shape& s = inputs_.shape;
+    const bool is_large = family_ == Family::Crowd || family_ == Family::Cancel;
+    const auto fill_codes = [&](std::vector<uint32_t>& codes, int count, std::string_view name, bool alternates) {
+      const uint32_t mask = (1u << operand_bits(name)) - 1;
+      for (int i = 0; i < count; ++i) {
+        const bool is_negative = alternates && i % s.k / unit_.k % 2 == 1;
+        const uint32_t large = (mask >> 1) + (is_negative ? 1 : 0) - uint32_t(mask > 1 && !is_negative ? below(2) : 0);
+        codes.push_back(family_ == Family::Tiny && below(3) != 0 ? 0 : is_large ? large : random32() & mask);
+      }
+    };
+    fill_codes(inputs_.a, s.m * s.k, unit_.a, false);
+    fill_codes(inputs_.b, s.n * s.k, unit_.b, family_ == Family::Cancel);
+    for (int i = 0; i < s.m * s.n; ++i)
+      inputs_.c.push_back(is_large ? 0x7fffffff + uint32_t(below(1 << 19)) - (1 << 18) : random32() >> below(32));
+    return inputs_;
+  }
+  uint32_t random32() { return uint32_t(random_()); }
 
   void fill(std::vector<uint32_t>& codes, int count, std::string_view name, const Format& format, int ceiling) {
     for (int i = 0; i < count; ++i) {
@@ -135,6 +174,27 @@ class Generator {
         case Family::Tiny: code = below(2) == 0 ? signed_zero(format) : number(format, -1000); break;
       }
       inputs_.c.push_back(code);
+    }
+  }
+
+  void fill_scales(std::vector<uint8_t>& codes, int lines, int ceiling) {
+    const Format format = parse_format(unit_.scale);
+    const int blocks = (inputs_.shape.k + unit_.scale_block - 1) / unit_.scale_block;
+    const bool has_idle_sign = format.magnitude_bits() < 8;
+    for (int i = 0; i < lines * blocks; ++i) {
+      const uint32_t code = scale(format, ceiling);
+      codes.push_back(uint8_t(has_idle_sign && below(4) == 0 ? code | 0x80 : code));
+    }
+  }
+  uint32_t scale(const Format& format, int ceiling) {
+    for (;;) {
+      const int exponent = (family_ == Family::Normal ? 1 : ceiling) - below(family_ == Family::Window ? window_ : 3);
+      const int field = std::clamp(exponent + format.bias, 0, max_exponent(format) + format.bias);
+      const uint32_t mantissa = uint32_t(random_()) & ((1u << format.mantissa_bits) - 1);
+      const bool is_any = family_ == Family::Bits || family_ == Family::FiniteBits;
+      const uint32_t code = is_any ? uint32_t(random_()) & ((1u << format.magnitude_bits()) - 1)
+                                   : uint32_t(field) << format.mantissa_bits | mantissa;
+      if (family_ == Family::Bits || classify(format, code) != CodeClass::Nan) return code;
     }
   }
 
@@ -213,8 +273,9 @@ Results results_as(const MatrixUnit& unit, const Inputs& in, const Accumulation&
   const std::vector<Accumulator> c = narrowed<Accumulator>(in.c);
   std::vector<Accumulator> fast = c, reference(c.size());  // fast in place
   const auto& [m, n, k] = in.shape;
-  multiply_matrices<Code, Accumulator>(unit, {m, n, k, a, b, fast}, fast, how, threads);
-  multiply_matrices_reference<Code, Accumulator>(unit, {m, n, k, a, b, c}, reference, how, threads);
+  multiply_matrices<Code, Accumulator>(unit, {m, n, k, a, b, fast, in.a_scales, in.b_scales}, fast, how, threads);
+  multiply_matrices_reference<Code, Accumulator>(unit, {m, n, k, a, b, c, in.a_scales, in.b_scales}, reference, how,
+                                                 threads);
   return {{fast.begin(), fast.end()}, {reference.begin(), reference.end()}};
 }
 
@@ -233,8 +294,8 @@ Results results(const MatrixUnit& unit, const Inputs& in, const Accumulation& ho
 }
 
 /// The first output that is not what the reference says; empty: there is none.
-std::string difference(const MatrixUnit& unit, const Inputs& in, const Accumulation& how) {
-  const Results got = results(unit, in, how);
+std::string difference(const MatrixUnit& unit, const Inputs& in, const Accumulation& how, int threads = 1) {
+  const Results got = results(unit, in, how, threads);
   const auto place = std::ranges::mismatch(got.fast, got.reference);
   if (place.in1 == got.fast.end()) return "";
   const size_t at = size_t(place.in1 - got.fast.begin()), n = size_t(in.shape.n);
@@ -245,32 +306,44 @@ std::string difference(const MatrixUnit& unit, const Inputs& in, const Accumulat
 
 constexpr Accumulation kPlain = {}, kPolicies[] = {{}, {1, 1}, {3, 1}, {0, 2}, {2, 3}};
 
-/// Every unit and family with shapes and policies in turn.
-std::string first_difference(int rounds) {
+/// What a comparison has found: empty, there is no difference.
+struct Comparison {
+  std::string difference = "";
+  size_t outputs = 0;
+};
+
+/// Units and families of inputs with shapes and policies in turn, until there are as many outputs.
+Comparison compare(const UnitFamily& family, size_t outputs) {
   constexpr Shape kShapes[] = {{16, 48, 64}, {5, 37, 33}, {1, 33, 96}, {33, 17, 16}, {7, 65, 40}, {18, 32, 128}};
-  uint64_t seed = 0;
-  for (int round = 0; round < rounds; ++round)
-    for (const std::string_view name : kUnits)
-      for (const Family family : kFamilies) {
+  Comparison found;
+  for (uint64_t seed = 0; found.outputs < outputs;)
+    for (const std::string_view name : family.units)
+      for (const Family inputs : kFamilies) {
         MatrixUnit unit = find_matrix_unit(name);
-        if (++seed % 5 == 0) unit.zero = ZeroSign::KeepUnderflow;
+        if (++seed % 5 == 0 && !is_whole(unit)) unit.zero = ZeroSign::KeepUnderflow;
         const Shape& shape = kShapes[seed % std::size(kShapes)];
-        const Inputs in = Generator(unit, family, shape, seed).run();
+        const Inputs in = Generator(unit, inputs, shape, seed).run();
         const Accumulation& how = unit.accumulator == "binary32" ? kPolicies[seed / 7 % std::size(kPolicies)] : kPlain;
-        const std::string found = difference(unit, in, how);
-        if (!found.empty()) return fmt::format("{}, seed {}: {}", kFamilyNames[size_t(family)], seed, found);
+        found.outputs += in.c.size();
+        found.difference = difference(unit, in, how, 0);
+        if (found.difference.empty()) continue;
+        found.difference = fmt::format("{}, seed {}: {}", kFamilyNames[size_t(inputs)], seed, found.difference);
+        return found;
       }
-  return "";
+  return found;
 }
 
 // HALFULP_ISA is read once per process, so each set is compared in a process of its own.
-[[noreturn]] void compare_under(const char* isa, int rounds) {
+[[noreturn]] void compare_under(const char* isa, size_t outputs) {
   setenv("HALFULP_ISA", isa, 1);
   if (std::string_view(name(active_isa())) != isa) std::exit(2);
-  const std::string found = first_difference(rounds);
-  if (found.empty()) std::exit(0);
-  std::cerr << isa << ", " << found << "\n";
-  std::exit(1);
+  for (const UnitFamily& family : kUnitFamilies) {
+    const Comparison found = compare(family, outputs);
+    std::cerr << fmt::format("{}, {}: {} outputs{}{}\n", isa, family.name, found.outputs,
+                             found.difference.empty() ? ", no difference" : ": ", found.difference);
+    if (!found.difference.empty()) std::exit(1);
+  }
+  std::exit(0);
 }
 
 class MatrixMultiplyDeathTest : public testing::TestWithParam<const char*> {
@@ -284,25 +357,25 @@ class MatrixMultiplyDeathTest : public testing::TestWithParam<const char*> {
   }
 };
 
-/// About 10^5 outputs a round.
+/// For each family of units.
 TEST_P(MatrixMultiplyDeathTest, fast_way_equals_the_definition) {
-  EXPECT_EXIT(compare_under(GetParam(), 1), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(compare_under(GetParam(), 20'000), testing::ExitedWithCode(0), "");
 }
 TEST_P(MatrixMultiplyDeathTest, fast_way_equals_the_definition_Exhaustive) {
-  EXPECT_EXIT(compare_under(GetParam(), 100), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(compare_under(GetParam(), 10'000'000), testing::ExitedWithCode(0), "");
 }
 INSTANTIATE_TEST_SUITE_P(Isa, MatrixMultiplyDeathTest, testing::Values("portable", "avx2", "avx512"),
                          [](const auto& isa) { return std::string(isa.param); });
 
 TEST(MatrixMultiply, units_under_test_have_a_fast_way) {
-  for (const std::string_view name : kUnits) EXPECT_TRUE(has_fast_way(find_matrix_unit(name))) << name;
+  for_each_unit([](const MatrixUnit& unit) { EXPECT_TRUE(has_fast_way(unit)) << unit.name; });
 }
 
 TEST(MatrixMultiply, every_unit_has_some_way) {
   int fast = 0;
   for (const MatrixUnit& unit : matrix_units()) {
     fast += has_fast_way(unit);
-    if (unit.accumulator == "binary64" || !unit.scale.empty() || unit.accumulator == "int32") continue;
+    if (unit.accumulator == "binary64") continue;
     const Inputs in = Generator(unit, Family::Window, {2, 3, unit.k + 1}, 7).run();
     EXPECT_EQ(difference(unit, in, {}), "") << unit.name;
   }
@@ -327,19 +400,19 @@ TEST(MatrixMultiply, units_of_ones_own_have_any_fraction_and_block) {
 }
 
 TEST(MatrixMultiply, one_instruction_is_dot_product_add) {
-  for (const std::string_view name : kUnits) {
-    const MatrixUnit& unit = find_matrix_unit(name);
+  for_each_unit([](const MatrixUnit& unit) {
     const Inputs in = Generator(unit, Family::Window, {1, 1, unit.k}, 11).run();
-    const std::vector<uint64_t> a(in.a.begin(), in.a.end()), b(in.b.begin(), in.b.end());
-    EXPECT_EQ(results(unit, in).fast[0], dot_product_add(unit, {a, b, in.c[0]})) << name;
-  }
+    const std::vector<uint64_t> a(in.a.begin(), in.a.end()), b(in.b.begin(), in.b.end()),
+        a_scales(in.a_scales.begin(), in.a_scales.end()), b_scales(in.b_scales.begin(), in.b_scales.end());
+    EXPECT_EQ(results(unit, in).fast[0], dot_product_add(unit, {a, b, in.c[0], a_scales, b_scales})) << unit.name;
+  });
 }
 
 /// In all columns of a panel: kernels look for what is out of the ordinary in whole vectors.
 TEST(MatrixMultiply, terms_that_cancel_are_zero_however_large) {
   constexpr int kColumns = 32;
-  for (const std::string_view name : kUnits) {
-    const MatrixUnit& unit = find_matrix_unit(name);
+  for_each_unit([](const MatrixUnit& unit) {
+    if (is_whole(unit)) return;
     const Format a = parse_format(unit.a), b = parse_format(unit.b);
     const int idle = unit.a == "tf32" ? kIdleTf32Bits : 0;
     for (int exponent = std::max(a.min_exponent(), b.min_exponent());
@@ -353,11 +426,17 @@ TEST(MatrixMultiply, terms_that_cancel_are_zero_however_large) {
       in.a[1] = in.a[0] | 1u << (a.bits() - 1 + idle);
       for (size_t j = 0; j < kColumns; ++j)
         in.b[j * k] = in.b[j * k + 1] = uint32_t(exponent + b.bias) << (b.mantissa_bits + idle);
+      if (!unit.scale.empty()) {
+        const Format scale = parse_format(unit.scale);
+        const size_t blocks = k / size_t(unit.scale_block);
+        in.a_scales.assign(blocks, uint8_t(scale.bias << scale.mantissa_bits));  // 1
+        in.b_scales.assign(blocks * kColumns, in.a_scales[0]);
+      }
       const Results got = results(unit, in);
-      EXPECT_EQ(got.reference, in.c) << name;
-      EXPECT_EQ(got.fast, in.c) << name << ", 2^" << exponent;
+      EXPECT_EQ(got.reference, in.c) << unit.name;
+      EXPECT_EQ(got.fast, in.c) << unit.name << ", 2^" << exponent;
     }
-  }
+  });
 }
 
 /// Ties between two numbers of binary16, and ever less above or below them: what remains of it depends on the largest
@@ -387,55 +466,104 @@ TEST(MatrixMultiply, ties_are_broken_by_all_that_is_kept) {
         }
 }
 
+/// A product of 2^-149 and one of the other sign that is 2^-t of it: below the unit's smallest exponent it is cut.
+TEST(MatrixMultiply, scaled_terms_are_cut_below_the_smallest_exponent) {
+  constexpr uint8_t kOne = 127;
+  constexpr int kLeast = -149;
+  for (const std::string_view name : {"blackwell.mxf8f6f4.e5m2", "blackwell.mxf4nvf4.e2m1.e8m0x16"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Format a = parse_format(unit.a);
+    const uint32_t one = uint32_t(a.bias) << a.mantissa_bits, sign = 1u << (a.bits() - 1);
+    const size_t k = size_t(unit.k), blocks = k / size_t(unit.scale_block);
+    int cut = 0;
+    for (int t = 1; t <= 40; ++t) {
+      Inputs in{{1, 1, unit.k}, std::vector<uint32_t>(k), std::vector<uint32_t>(k), {0}};
+      in.a_scales.assign(blocks, uint8_t(kOne + kLeast / 2));
+      in.b_scales.assign(blocks, uint8_t(kOne + kLeast - kLeast / 2));
+      const size_t other = blocks > 1 ? size_t(unit.scale_block) : 1;  // in a block with another scale, if there is one
+      in.a[0] = in.b[0] = in.b[other] = one;
+      if (blocks > 1) {
+        in.a[other] = one | sign;
+        in.b_scales[1] = uint8_t(in.b_scales[1] - t);
+      } else {
+        in.a[other] = Caster(a, {}).encode_reference(-std::ldexp(1.0f, -std::min(t, 16)));
+        in.b[other] = Caster(a, {}).encode_reference(std::ldexp(1.0f, std::min(t, 16) - t));
+      }
+      EXPECT_EQ(difference(unit, in, {}), "") << t;
+      cut += results(unit, in).reference[0] == 1;
+    }
+    EXPECT_GE(cut, 10) << name;
+    EXPECT_LE(cut, 31) << name;
+  }
+}
+
 /// Sums around the overflow before an infinity of the other sign: NaN, or that infinity.
 TEST(MatrixMultiply, infinities_meet_what_overflowed_before) {
-  const MatrixUnit& unit = find_matrix_unit("ampere.mma.bf16");
-  constexpr uint32_t kMax = 0x7f7fffff, kNegativeInfinity = 0xff80, kNan = 0x7fffffff;
+  struct Case {
+    std::string_view unit;
+    int exponent;       // of a factor, so that products, times their scales, lie around the largest number's last bit
+    uint8_t scale;      // of A and of B
+    uint32_t infinity;  // negative
+  };
+  constexpr uint32_t kMax = 0x7f7fffff, kNan = 0x7fffffff;
   constexpr int kColumns = 1000;
-  std::mt19937 random(1);
-  const uint32_t exponents = (52 + 127) << 7;  // products around the last bit of the largest number, 2^104
-  Inputs in{{1, kColumns, unit.k}, {}, {}, std::vector<uint32_t>(kColumns, kMax)};
-  for (int k = 0; k < unit.k; ++k)
-    in.a.push_back(k == unit.block ? kNegativeInfinity : (exponents - (2 << 7)) | (random() & 0x7f));
-  for (int i = 0; i < kColumns * unit.k; ++i) in.b.push_back((exponents - (random() % 4 << 7)) | (random() & 0x7f));
-  EXPECT_EQ(difference(unit, in, {}), "");
-  const std::vector<uint32_t> d = results(unit, in).fast;
-  EXPECT_GT(std::ranges::count(d, kNan), kColumns / 20);
-  EXPECT_GT(std::ranges::count(d, 0xff800000), kColumns / 20);
+  for (const Case& its : {Case{"ampere.mma.bf16", 52, 0, 0xff80}, Case{"blackwell.mxf8f6f4.e5m2", 2, 127 + 50, 0xfc}}) {
+    const MatrixUnit& unit = find_matrix_unit(its.unit);
+    const Format format = parse_format(unit.a);
+    const int depth = 2 * unit.block, step = 1 << format.mantissa_bits;
+    const int exponents = (its.exponent + format.bias) * step;
+    std::mt19937 random(1);
+    Inputs in{{1, kColumns, depth}, {}, {}, std::vector<uint32_t>(kColumns, kMax)};
+    for (int k = 0; k < depth; ++k)
+      in.a.push_back(k == unit.block ? its.infinity
+                                     : uint32_t(exponents - 2 * step) | uint32_t(random() % uint32_t(step)));
+    for (int j = 0; j < kColumns; ++j) {
+      const int larger = exponents - int(random() % 4) * step;
+      for (int k = 0; k < depth; ++k)
+        in.b.push_back(uint32_t(larger - int(random() % 2) * step) | uint32_t(random() % uint32_t(step)));
+    }
+    if (!unit.scale.empty()) {
+      in.a_scales.assign(2, its.scale);
+      in.b_scales.assign(2 * kColumns, its.scale);
+    }
+    EXPECT_EQ(difference(unit, in, {}), "");
+    const std::vector<uint32_t> d = results(unit, in).fast;
+    EXPECT_GT(std::ranges::count(d, kNan), kColumns / 20) << its.unit;
+    EXPECT_GT(std::ranges::count(d, 0xff800000), kColumns / 20) << its.unit;
+  }
 }
 
 /// The last instruction is filled up with zeros, and so are scales.
-TEST(MatrixMultiply, scaled_units_and_whole_numbers_go_by_definition) {
-  constexpr size_t kDepth = 40, kInstruction = 32;
-  for (const std::string_view name : {"blackwell.mxf8f6f4.e4m3", "ampere.mma.s8"}) {
+TEST(MatrixMultiply, incomplete_instructions_are_filled_up_with_zeros) {
+  for (const std::string_view name :
+       {"blackwell.mxf8f6f4.e4m3", "blackwell.mxf4nvf4.e2m1.ue4m3x16", "ampere.mma.s8", "ampere.mma.b1.xor"}) {
     const MatrixUnit& unit = find_matrix_unit(name);
-    ASSERT_EQ(unit.k, int(kInstruction));
-    std::mt19937 random(1);
-    std::vector<uint8_t> a, b;
-    for (size_t i = 0; i < kDepth; ++i) {
-      a.push_back(uint8_t(random() % 0x7f));
-      b.push_back(uint8_t(random() % 0x7f));
-    }
-    const std::vector<uint8_t> a_scales = {120, 131}, b_scales = {130, 126}, none;
-    const bool is_scaled = !unit.scale.empty();
-    const std::vector<uint32_t> c = {0x40490fdb};
-    std::vector<uint32_t> d(1);
-    multiply_matrices<uint8_t, uint32_t>(
-        unit, {1, 1, int(kDepth), a, b, c, is_scaled ? a_scales : none, is_scaled ? b_scales : none}, d);
-    uint64_t want = c[0];
-    for (size_t first = 0; first < kDepth; first += kInstruction) {
-      std::vector<uint64_t> x(kInstruction), y(kInstruction);
-      for (size_t i = first; i < std::min(first + kInstruction, kDepth); ++i) {
-        x[i - first] = a[i];
-        y[i - first] = b[i];
+    const Inputs whole = Generator(unit, Family::FiniteBits, {1, 1, 3 * unit.k}, 1).run();
+    for (const int k : {1, unit.k - 1, unit.k + 1, 2 * unit.k + unit.k / 2}) {
+      Inputs cut = whole, zeros = whole;
+      cut.shape.k = k;
+      const int scales = unit.scale.empty() ? 0 : (k + unit.scale_block - 1) / unit.scale_block;
+      for (const auto codes : {&Inputs::a, &Inputs::b}) {
+        (cut.*codes).resize(size_t(k));
+        std::fill((zeros.*codes).begin() + k, (zeros.*codes).end(), 0);
       }
-      const std::vector<uint64_t> x_scale = {a_scales[first / kInstruction]},
-                                  y_scale = {b_scales[first / kInstruction]};
-      want = dot_product_add(unit, {x, y, want, x_scale, y_scale});
+      for (const auto codes : {&Inputs::a_scales, &Inputs::b_scales}) (cut.*codes).resize(size_t(scales));
+      const Results got = results(unit, cut);
+      EXPECT_EQ(got.fast, results(unit, zeros).reference) << name << ", " << k;
+      EXPECT_EQ(got.reference, got.fast) << name << ", " << k;
     }
-    EXPECT_EQ(d[0], want) << name;
-    EXPECT_NE(d[0], c[0]) << name;
   }
+}
+
+TEST(MatrixMultiply, units_of_binary64_are_chains_of_fused_steps) {
+  const std::vector<uint64_t> a = {std::bit_cast<uint64_t>(0.1), std::bit_cast<uint64_t>(3.0),
+                                   std::bit_cast<uint64_t>(-0.7)},
+                              b = {std::bit_cast<uint64_t>(0.3), std::bit_cast<uint64_t>(1e-17),
+                                   std::bit_cast<uint64_t>(1.1)},
+                              c = {std::bit_cast<uint64_t>(1.0)};
+  std::vector<uint64_t> d(1);
+  multiply_matrices<uint64_t, uint64_t>(find_matrix_unit("ampere.mma.f64"), {1, 1, 3, a, b, c}, d);
+  EXPECT_EQ(std::bit_cast<double>(d[0]), std::fma(-0.7, 1.1, std::fma(3.0, 1e-17, std::fma(0.1, 0.3, 1.0))));
 }
 
 TEST(MatrixMultiply, promotion_adds_sums_of_instructions_in_binary32) {
@@ -506,6 +634,7 @@ TEST(MatrixMultiply, what_cannot_be_is_refused) {
   EXPECT_NE((complaint<uint8_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10)).find("wider elements"), std::string::npos);
   EXPECT_NE((complaint<uint16_t, uint32_t>("hopper.mma.f16.f16", {2, 2, 5}, 10)).find("as wide as"), std::string::npos);
   EXPECT_NE((complaint<uint32_t, uint32_t>("ampere.mma.f64", {2, 2, 5}, 10)).find("wider"), std::string::npos);
+  EXPECT_NE((complaint<uint64_t, uint64_t>("hopper.mma.f16", {2, 2, 5}, 10)).find("as wide as"), std::string::npos);
   EXPECT_NE((complaint<uint16_t, uint16_t>("hopper.mma.f16.f16", {2, 2, 5}, 10, {1, 1})).find("binary32"),
             std::string::npos);
   EXPECT_NE((complaint<uint16_t, uint32_t>("hopper.mma.f16", {2, 2, 5}, 10, {-1, 1})).find("promotion"),

@@ -1,0 +1,28 @@
+// What the ways of formats/matrix_multiply.h share: how k is cut into instructions, and additions between them.
+// Internal to formats/.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+namespace halfulp {
+
+inline size_t rounded_up(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
+
+/// Instructions of one of the parts that k is split into.
+inline size_t part_size(size_t instructions, int splits) {
+  return (instructions + size_t(splits) - 1) / size_t(splits);
+}
+
+/// The only NaN that units of binary32 accumulators give.
+inline constexpr uint32_t kUnitNan32 = 0x7fffffff;
+
+/// x + y in binary32, ties to even, by their codes.
+inline uint32_t nearest_sum(uint32_t x, uint32_t y) {
+  const float sum = std::bit_cast<float>(x) + std::bit_cast<float>(y);
+  return std::isnan(sum) ? kUnitNan32 : std::bit_cast<uint32_t>(sum);
+}
+
+}  // namespace halfulp
