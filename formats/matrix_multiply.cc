@@ -50,6 +50,38 @@ void check(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, s
           "promotion and splits need an accumulator of binary32");
 }
 
+// ---- layouts ----
+
+// (columns, rows) of (rows, columns).
+template <class Element>
+void transpose(std::span<const Element> from, size_t rows, size_t columns, std::span<Element> to) {
+  constexpr size_t kTile = 64;  // elements of a line that stays in level 1 cache
+  for (size_t row = 0; row < rows; row += kTile)
+    for (size_t column = 0; column < columns; ++column)
+      for (size_t i = row; i < std::min(row + kTile, rows); ++i) to[column * rows + i] = from[i * columns + column];
+}
+
+template <class Element>
+std::vector<Element> transposed(std::span<const Element> from, size_t rows, size_t columns) {
+  std::vector<Element> to(from.size());
+  transpose<Element>(from, rows, columns, to);
+  return to;
+}
+
+// Calls work(in, d) with the layouts that every way knows: the default ones.
+template <class Code, class Accumulator, class Work>
+void in_default_layouts(MatrixProduct<Code, Accumulator> in, std::span<Accumulator> d, const Work& work) {
+  const size_t m = size_t(in.m), n = size_t(in.n), k = size_t(in.k);
+  std::vector<Code> a, b;
+  std::vector<Accumulator> c;
+  if (in.a_layout == Layout::ColumnMajor) in.a = a = transposed(in.a, k, m);
+  if (in.b_layout == Layout::RowMajor) in.b = b = transposed(in.b, k, n);
+  if (in.c_layout == Layout::RowMajor) return work(in, d);
+  in.c = c = transposed(in.c, n, m);
+  work(in, std::span(c));
+  transpose<Accumulator>(c, m, n, d);
+}
+
 // ---- by definition ----
 
 // One output.
@@ -101,14 +133,9 @@ template <class Code, class Accumulator>
   return Accumulator(c);
 }
 
-}  // namespace
-
-bool has_fast_way(const MatrixUnit& unit) { return fused_unit(unit).has_value() || is_whole_unit(unit); }
-
 template <class Code, class Accumulator>
-void multiply_matrices_reference(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in,
-                                 std::span<Accumulator> d, const Accumulation& accumulation, int threads) {
-  check<Code, Accumulator>(unit, in, d, accumulation);
+void multiply_by_definition(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in,
+                            std::span<Accumulator> d, const Accumulation& accumulation, int threads) {
   if (in.k == 0) {
     std::copy(in.c.begin(), in.c.end(), d.begin());
     return;
@@ -125,16 +152,36 @@ void multiply_matrices_reference(const MatrixUnit& unit, const MatrixProduct<Cod
 }
 
 template <class Code, class Accumulator>
+void multiply(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
+              const Accumulation& accumulation, int threads) {
+  if (in.k == 0) return multiply_by_definition(unit, in, d, accumulation, threads);
+  if constexpr (std::is_same_v<Code, uint8_t> && std::is_same_v<Accumulator, uint32_t>)
+    if (is_whole_unit(unit)) return multiply_whole(unit, in, d, threads);
+  if constexpr (sizeof(Accumulator) < sizeof(uint64_t))
+    if (const auto fused = fused_unit(unit)) return multiply_fused(*fused, in, d, accumulation, threads);
+  multiply_by_definition(unit, in, d, accumulation, threads);
+}
+
+}  // namespace
+
+bool has_fast_way(const MatrixUnit& unit) { return fused_unit(unit).has_value() || is_whole_unit(unit); }
+
+template <class Code, class Accumulator>
+void multiply_matrices_reference(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in,
+                                 std::span<Accumulator> d, const Accumulation& accumulation, int threads) {
+  check<Code, Accumulator>(unit, in, d, accumulation);
+  in_default_layouts(in, d, [&](const auto& product, std::span<Accumulator> to) {
+    multiply_by_definition(unit, product, to, accumulation, threads);
+  });
+}
+
+template <class Code, class Accumulator>
 void multiply_matrices(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
                        const Accumulation& accumulation, int threads) {
   check<Code, Accumulator>(unit, in, d, accumulation);
-  if (in.k > 0) {
-    if constexpr (std::is_same_v<Code, uint8_t> && std::is_same_v<Accumulator, uint32_t>)
-      if (is_whole_unit(unit)) return multiply_whole(unit, in, d, threads);
-    if constexpr (sizeof(Accumulator) < sizeof(uint64_t))
-      if (const auto fused = fused_unit(unit)) return multiply_fused(*fused, in, d, accumulation, threads);
-  }
-  multiply_matrices_reference(unit, in, d, accumulation, threads);
+  in_default_layouts(in, d, [&](const auto& product, std::span<Accumulator> to) {
+    multiply(unit, product, to, accumulation, threads);
+  });
 }
 
 #define HALFULP_INSTANTIATE(Code, Accumulator)                                                                        \

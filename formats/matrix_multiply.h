@@ -29,14 +29,19 @@ struct Accumulation {
   int splits = 1;     // parts of equally many whole instructions, the last ones fewer or none
 };
 
+/// Which of a matrix's lines are contiguous.
+enum class Layout { RowMajor, ColumnMajor };
+
 /// Codes of the unit's formats, one in each element: a tf32 operand in a binary32 word.
 template <class Code, class Accumulator>
 struct MatrixProduct {
   int m, n, k;
-  std::span<const Code> a;                                // (m, k): rows contiguous
-  std::span<const Code> b;                                // (n, k): columns of B contiguous
-  std::span<const Accumulator> c;                         // (m, n): rows contiguous
-  std::span<const uint8_t> a_scales = {}, b_scales = {};  // (m, s), (n, s), s = k / scale_block, rounded up
+  std::span<const Code> a;         // (m, k)
+  std::span<const Code> b;         // (k, n)
+  std::span<const Accumulator> c;  // (m, n)
+  std::span<const uint8_t> a_scales = {},
+                           b_scales = {};  // (m, s), (n, s), s = k / scale_block, rounded up; s contiguous
+  Layout a_layout = Layout::RowMajor, b_layout = Layout::ColumnMajor, c_layout = Layout::RowMajor;  // c: and d
 };
 
 /// d = c + a · b; d may be c. Code is uint8_t, uint16_t or uint32_t, Accumulator uint16_t or uint32_t; both are

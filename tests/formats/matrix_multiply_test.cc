@@ -583,6 +583,42 @@ TEST(MatrixMultiply, promotion_adds_sums_of_instructions_in_binary32) {
   EXPECT_EQ(std::bit_cast<float>(results(unit, in, {2, 2}).fast[0]), (c + (chain(0, 2) + chain(2, 3))) + chain(3, 5));
 }
 
+/// The same matrix with its other lines contiguous.
+std::vector<uint32_t> transposed(const std::vector<uint32_t>& x, int rows, int columns) {
+  std::vector<uint32_t> y(x.size());
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < columns; ++j) y[size_t(j * rows + i)] = x[size_t(i * columns + j)];
+  return y;
+}
+
+TEST(MatrixMultiply, layouts_do_not_change_bits) {
+  using enum Layout;
+  const Shape s{70, 33, 40};
+  const MatrixUnit& unit = find_matrix_unit("hopper.mma.tf32");
+  const Inputs in = Generator(unit, Family::Window, s, 5).run();
+  const std::vector<uint32_t> want = results(unit, in).fast, a = transposed(in.a, s.m, s.k),
+                              b = transposed(in.b, s.n, s.k), c = transposed(in.c, s.m, s.n);
+  for (const Layout of_a : {RowMajor, ColumnMajor})
+    for (const Layout of_b : {RowMajor, ColumnMajor})
+      for (const Layout of_c : {RowMajor, ColumnMajor}) {
+        std::vector<uint32_t> d = of_c == RowMajor ? in.c : c;
+        const MatrixProduct<uint32_t, uint32_t> product{.m = s.m,
+                                                        .n = s.n,
+                                                        .k = s.k,
+                                                        .a = of_a == RowMajor ? in.a : a,
+                                                        .b = of_b == RowMajor ? b : in.b,
+                                                        .c = d,
+                                                        .a_layout = of_a,
+                                                        .b_layout = of_b,
+                                                        .c_layout = of_c};
+        std::vector<uint32_t> by_definition(d.size());
+        multiply_matrices_reference<uint32_t, uint32_t>(unit, product, by_definition);
+        multiply_matrices<uint32_t, uint32_t>(unit, product, d);  // in place
+        EXPECT_EQ(of_c == RowMajor ? d : transposed(d, s.n, s.m), want);
+        EXPECT_EQ(by_definition, d);
+      }
+}
+
 TEST(MatrixMultiply, threads_do_not_change_bits) {
   for (const std::string_view name : {"hopper.wgmma.e4m3", "hopper.mma.bf16", "hopper.mma.e5m2.f16"}) {
     const MatrixUnit& unit = find_matrix_unit(name);
