@@ -18,7 +18,8 @@ namespace {
 __extension__ using Int128 = __int128;
 
 constexpr int kIdleTf32Bits = 13;  // of a binary32 word that holds a tf32 operand
-constexpr uint64_t kCanonicalNan64 = 0x7fffffffffffffff, kCanonicalNan32 = 0x7fffffff, kCanonicalNan16 = 0x7fff;
+constexpr uint64_t kCanonicalNan64 = 0x7fffffffffffffff, kCanonicalNan32 = 0x7fffffff, kCanonicalNan16 = 0x7fff,
+                   kDefaultNanOfArm = 0x7fc00000;
 
 // A finite number ±significand · 2^(exponent - fraction). Subnormals keep the exponent of the smallest normal, and
 // products the sum of their factors' exponents, however large their significand is.
@@ -37,11 +38,23 @@ struct Term {
 
 enum class Kind { Finite, Infinity, Nan };
 
-// A code of a float format.
+// A code of a float format, or a product of two.
 struct Value {
   Kind kind = Kind::Finite;
-  Term term;
+  Term term;  // zero, but for its sign, unless finite
+
+  bool is_zero() const { return kind == Kind::Finite && term.is_zero(); }
+  Value operator*(const Value& other) const {
+    const bool is_invalid = (is_zero() && other.kind == Kind::Infinity) || (kind == Kind::Infinity && other.is_zero());
+    return {is_invalid ? Kind::Nan : std::max(kind, other.kind), term * other.term};
+  }
 };
+
+// Zero of its sign for a subnormal number.
+Value flushed(const Value& x) {
+  const bool is_subnormal = x.kind == Kind::Finite && x.term.significand >> x.term.fraction == 0;
+  return is_subnormal ? Value{Kind::Finite, {x.term.negative}} : x;
+}
 
 Value value_of(const Format& format, uint32_t code) {
   const bool negative = format.is_signed() && (code >> (format.bits() - 1) & 1) != 0;
@@ -118,18 +131,26 @@ struct Specials {
     nan |= x.kind == Kind::Nan;
     if (x.kind == Kind::Infinity) infinity[x.term.negative] = true;
   }
-  void add_product(const Value& a, const Value& b) {
-    const bool zero = (a.kind == Kind::Finite && a.term.is_zero()) || (b.kind == Kind::Finite && b.term.is_zero());
-    if (a.kind == Kind::Finite && b.kind == Kind::Finite) return;
-    nan |= a.kind == Kind::Nan || b.kind == Kind::Nan || zero;
-    if (!nan) infinity[a.term.negative != b.term.negative] = true;
-  }
   bool any() const { return nan || infinity[0] || infinity[1]; }
   uint64_t code(std::string_view accumulator) const {
     if (nan || (infinity[0] && infinity[1])) return nan_code(accumulator);
     return infinity_code(accumulator, infinity[1]);
   }
 };
+
+// The sum of numbers as IEEE 754 has it, rounded once: zeros that are all negative make -0, terms that cancel +0.
+uint64_t ieee_sum(std::string_view format, Rounding rounding, std::initializer_list<Value> values) {
+  Specials specials;
+  Sum sum;
+  bool all_negative_zeros = true;
+  for (const Value& x : values) {
+    specials.add(x);
+    sum.add(x.term);
+    all_negative_zeros &= x.is_zero() && x.term.negative;
+  }
+  if (specials.any()) return specials.code(format);
+  return rounded(format, rounding, all_negative_zeros ? Real{.negative = true} : sum.real());
+}
 
 // ---- operands ----
 
@@ -141,9 +162,11 @@ struct Operands {
   Format accumulator = parse_format(unit.accumulator);
   Format scale_format = unit.scale.empty() ? Format{a_format} : parse_format(unit.scale);
 
-  Value a(size_t k) const { return flushed(value_of(a_format, operand_code(unit.a, in.a[k])), unit.flushes_operands); }
-  Value b(size_t k) const { return flushed(value_of(b_format, operand_code(unit.b, in.b[k])), unit.flushes_operands); }
-  Value c(uint64_t code) const { return flushed(value_of(accumulator, uint32_t(code)), unit.flushes_accumulator); }
+  Value product(size_t k) const { return operand(a_format, unit.a, in.a[k]) * operand(b_format, unit.b, in.b[k]); }
+  Value c(uint64_t code) const {
+    const Value x = value_of(accumulator, uint32_t(code));
+    return unit.flushes_accumulator ? flushed(x) : x;
+  }
   // The product of the scales of product k; the sign of ue4m3 is not there.
   Value scale(size_t k) const {
     const size_t number = k / size_t(unit.scale_block);
@@ -153,11 +176,20 @@ struct Operands {
   }
 
  private:
-  static Value flushed(Value x, bool flushes) {
-    const bool is_subnormal = x.kind == Kind::Finite && x.term.significand >> x.term.fraction == 0;
-    return flushes && is_subnormal ? Value{} : x;
+  Value operand(const Format& format, std::string_view name, uint64_t word) const {
+    const Value x = value_of(format, operand_code(name, word));
+    return unit.flushes_operands ? flushed(x) : x;
   }
 };
+
+bool floors_sums(const MatrixUnit& unit) {
+  return unit.operation == DotOperation::TruncateThenFloor || unit.operation == DotOperation::SplitThenFloor;
+}
+
+bool overflows(const Term& product) {
+  return product.significand != 0 &&
+         product.exponent - product.fraction + int(std::bit_width(product.significand)) > 128;
+}
 
 // The products first … first + count - 1 and c, if all of them are finite.
 struct Block {
@@ -170,10 +202,12 @@ struct Block {
     specials.add(addend);
     c = addend.term;
     for (size_t k = first; k < first + count; ++k) {
-      const Value a = all.a(k), b = all.b(k);
-      specials.add_product(a, b);
+      Value product = all.product(k);
+      // where sums are floored, products of 2^128 and more are infinities
+      if (floors_sums(all.unit) && overflows(product.term)) product.kind = Kind::Infinity;
+      specials.add(product);
       if (!all.unit.scale.empty()) specials.add(all.scale(k));
-      products.push_back(a.term * b.term);
+      products.push_back(product.term);
     }
   }
 };
@@ -284,20 +318,6 @@ uint64_t half_code(const Format& format, uint64_t code) {
                 decode_exactly(format, uint32_t(code)));
 }
 
-// c + d of the accumulator's format, rounded to nearest.
-uint64_t nearest_sum(const MatrixUnit& unit, const Format& format, uint64_t c, uint64_t d) {
-  const Value x = value_of(format, uint32_t(c)), y = value_of(format, uint32_t(d));
-  Specials specials;
-  specials.add(x);
-  specials.add(y);
-  if (specials.any()) return specials.code(unit.accumulator);
-  Sum sum;
-  sum.add(x.term);
-  sum.add(y.term);
-  const bool negative_zero = x.term.is_zero() && y.term.is_zero() && x.term.negative && y.term.negative;
-  return rounded(unit.accumulator, Rounding::TiesToEven, negative_zero ? Real{.negative = true} : sum.real());
-}
-
 uint64_t via_half(const Operands& all) {
   const MatrixUnit& unit = all.unit;
   MatrixUnit half = unit;
@@ -314,7 +334,8 @@ uint64_t via_half(const Operands& all) {
     }
     sum = dot_product_add(half, {a, b, sum});
   }
-  return nearest_sum(unit, all.accumulator, sum, all.in.c);
+  return ieee_sum(unit.accumulator, Rounding::TiesToEven,
+                  {value_of(all.accumulator, uint32_t(sum)), value_of(all.accumulator, uint32_t(all.in.c))});
 }
 
 // ---- 2.5: everything exact ----
@@ -341,10 +362,12 @@ Int128 cut_sum(const std::vector<Term>& products, int top, int fraction) {
 uint64_t floored_sum(const MatrixUnit& unit, Int128 products, int products_top, Term c, bool drops_small_c) {
   const int c_exponent = c.is_zero() ? kMinExponent32 : c.exponent, top = std::max(products_top, c_exponent);
   if (drops_small_c && c_exponent < products_top - unit.fraction - 1) c = {};
-  const int lowest = top - unit.sum_fraction - 1;
-  Int128 sum = floored(products, products_top - unit.fraction, lowest);
+  const int products_lowest = top - unit.sum_fraction - 1, c_lowest = top - unit.fraction;
+  const int lowest = std::min(products_lowest, c_lowest);
   const Int128 addend = c.negative ? -Int128(c.significand) : Int128(c.significand);
-  sum += floored(floored(addend, c.exponent - c.fraction, top - unit.fraction), top - unit.fraction, lowest);
+  const Int128 sum =
+      floored(floored(products, products_top - unit.fraction, products_lowest), products_lowest, lowest) +
+      floored(floored(addend, c.exponent - c.fraction, c_lowest), c_lowest, lowest);
   if (sum == 0) return 0;
   const int exponent = std::max(real_of(sum, lowest).exponent, kMinExponent32);
   const int kept = exponent - unit.sum_fraction;
@@ -352,27 +375,12 @@ uint64_t floored_sum(const MatrixUnit& unit, Int128 products, int products_top, 
   return rounded(unit.accumulator, unit.rounding, real_of(sum, lowest));
 }
 
-bool overflows(const Term& product) {
-  return product.significand != 0 &&
-         product.exponent - product.fraction + int(std::bit_width(product.significand)) > 128;
-}
-
-// Products of 2^128 and more are infinities.
-Specials large_products(const Block& block) {
-  Specials specials;
-  for (const Term& product : block.products)
-    if (overflows(product)) specials.infinity[product.negative] = true;
-  return specials;
-}
-
 uint64_t floored_block(const MatrixUnit& unit, const Block& block) {
-  if (const Specials large = large_products(block); large.any()) return large.code(unit.accumulator);
   const int top = largest_exponent(block.products, kNoExponent);
   return floored_sum(unit, cut_sum(block.products, top, unit.fraction), top, block.c, false);
 }
 
 uint64_t split_floored_block(const MatrixUnit& unit, const Block& block) {
-  if (const Specials large = large_products(block); large.any()) return large.code(unit.accumulator);
   std::vector<Term> part[2];
   for (size_t i = 0; i < block.products.size(); ++i) part[i % 2].push_back(block.products[i]);
   const int tops[2] = {largest_exponent(part[0], kNoExponent), largest_exponent(part[1], kNoExponent)};
@@ -403,14 +411,14 @@ float a_of(const Operands& all, size_t k) {
 float b_of(const Operands& all, size_t k) {
   return operand(all.unit, all.b_format, all.unit.b, all.in.b[k], all.unit.flushes_operands);
 }
-float c_of(const Operands& all) {
-  return operand(all.unit, all.accumulator, all.unit.accumulator, all.in.c, all.unit.flushes_accumulator);
+float c_of(const Operands& all, uint64_t code) {
+  return operand(all.unit, all.accumulator, all.unit.accumulator, code, all.unit.flushes_accumulator);
 }
 
 uint64_t flushed_pairs(const Operands& all) {
   const MatrixUnit& unit = all.unit;
   const size_t step = size_t(unit.block);
-  float c = c_of(all);
+  float c = c_of(all, all.in.c);
   for (size_t first = 0; first < size_t(unit.k); first += step) {
     std::vector<float> sums;
     for (size_t k = first; k < first + step; ++k) sums.push_back(flushed_result(unit, a_of(all, k) * b_of(all, k)));
@@ -432,23 +440,29 @@ float fma_chain(const Operands& all, float c, size_t count, Place place) {
   return c;
 }
 
-// The first NaN among the even elements of a and b, the odd ones and c is the result, made quiet; without one, what is
-// invalid gives the default NaN.
-uint64_t odd_first_chain(const Operands& all) {
+// Products k + 1 and k and c. The first NaN among the elements k of a and b, their elements k + 1 and c is the result,
+// made quiet; without one, what is invalid gives the default NaN.
+uint64_t odd_first_pair(const Operands& all, size_t k, uint64_t c) {
   constexpr uint64_t kQuiet = 0x00400000, kDefaultNan = 0xffc00000;
-  for (const size_t k : {size_t{0}, size_t{1}})
-    for (const uint64_t code : {all.in.a[k], all.in.b[k]})
+  for (const size_t i : {k, k + 1})
+    for (const uint64_t code : {all.in.a[i], all.in.b[i]})
       if (classify(all.a_format, uint32_t(code)) == CodeClass::Nan) return code << 16 | kQuiet;
-  if (classify(all.accumulator, uint32_t(all.in.c)) == CodeClass::Nan) return all.in.c | kQuiet;
-  const float d = fma_chain(all, c_of(all), 2, [](size_t i) { return i ^ 1; });
+  if (classify(all.accumulator, uint32_t(c)) == CodeClass::Nan) return c | kQuiet;
+  const float d = fma_chain(all, c_of(all, c), 2, [&](size_t i) { return k + (i ^ 1); });
   return std::isnan(d) ? kDefaultNan : code_of(d);
+}
+
+uint64_t odd_first_chain(const Operands& all) {
+  uint64_t c = all.in.c;
+  for (size_t k = 0; k < size_t(all.unit.k); k += 2) c = odd_first_pair(all, k, c);
+  return c;
 }
 
 uint64_t two_chains(const Operands& all) {
   const size_t half = size_t(all.unit.k) / 2;
   const float even = fma_chain(all, 0, half, [](size_t i) { return 2 * i; }),
               odd = fma_chain(all, 0, half, [](size_t i) { return 2 * i + 1; });
-  const float c = c_of(all);
+  const float c = c_of(all, all.in.c);
   return code_of(flushed_result(all.unit, c + flushed_result(all.unit, even + odd)));
 }
 
@@ -462,33 +476,23 @@ uint64_t binary64_chain(const MatrixUnit& unit, const DotInputs& in) {
 
 // ---- 2.12: pairs ----
 
+// Every NaN is Arm's default one.
 uint64_t paired(const Operands& all) {
   const MatrixUnit& unit = all.unit;
-  const auto round = [&](const Sum& sum) {
-    const Value x = value_of(all.accumulator, uint32_t(rounded(unit.accumulator, unit.rounding, sum.real())));
-    const bool is_subnormal = x.kind == Kind::Finite && x.term.significand >> x.term.fraction == 0;
-    return unit.flushes_results && is_subnormal ? Value{Kind::Finite, {x.term.negative}} : x;
+  const auto code = [&](std::initializer_list<Value> values) {
+    return ieee_sum(unit.accumulator, unit.rounding, values);
   };
-  const auto add = [&](std::initializer_list<Term> terms) {
-    Sum sum;
-    for (const Term& term : terms) sum.add(term);
-    return round(sum);
+  const auto sum = [&](std::initializer_list<Value> values) {
+    const Value x = value_of(all.accumulator, uint32_t(code(values)));
+    return unit.flushes_results ? flushed(x) : x;
   };
-  return chained(all, [&](const Block& block, size_t) -> uint64_t {
-    Value products[2] = {{Kind::Finite, block.products[0]}, {Kind::Finite, block.products[1]}};
-    if (unit.operation == DotOperation::UnfusedPairs)
-      for (Value& product : products) product = add({product.term});
-    Specials specials;
-    for (const Value& product : products) specials.add(product);
-    if (specials.any()) return specials.code(unit.accumulator);
-    const Value pair = add({products[0].term, products[1].term});
-    if (pair.kind != Kind::Finite) return infinity_code(unit.accumulator, pair.term.negative);
-    const Value d = add({pair.term, block.c});
-    if (d.kind != Kind::Finite) return infinity_code(unit.accumulator, d.term.negative);
-    Sum sum;
-    sum.add(d.term);
-    return rounded(unit.accumulator, unit.rounding, sum.real());
-  });
+  const auto product = [&](size_t k) {
+    const Value exact = all.product(k);
+    return unit.operation == DotOperation::UnfusedPairs ? sum({exact}) : exact;
+  };
+  Value c = all.c(all.in.c);
+  for (size_t k = 0; k < size_t(unit.k); k += 2) c = sum({sum({product(k), product(k + 1)}), c});
+  return c.kind == Kind::Nan ? kDefaultNanOfArm : code({c});
 }
 
 // ---- 2.10: whole numbers ----
@@ -523,9 +527,8 @@ uint64_t dot_product_add(const MatrixUnit& unit, const DotInputs& in) {
   }
   const Operands all{unit, in};
   const size_t k = size_t(unit.k);
-  const auto c = [&] { return c_of(all); };
   switch (unit.operation) {
-    case DotOperation::FmaChain: return code_of(fma_chain(all, c(), k, [](size_t i) { return i; }));
+    case DotOperation::FmaChain: return code_of(fma_chain(all, c_of(all, in.c), k, [](size_t i) { return i; }));
     case DotOperation::OddFirstChain: return odd_first_chain(all);
     case DotOperation::TwoChains: return two_chains(all);
     case DotOperation::FlushedPairs: return flushed_pairs(all);

@@ -13,7 +13,7 @@
 #include "formats/cast.h"
 #include "formats/codec.h"
 #include "formats/float_control.h"
-#include "formats/matrix_multiply_chain.h"
+#include "formats/matrix_multiply_ways.h"
 #include "formats/parts.h"
 
 namespace halfulp {
@@ -175,13 +175,6 @@ namespace {
 
 // ---- operands ----
 
-// Codes as binary32 numbers.
-template <class Code>
-void read_numbers(const Format& format, std::span<const Code> codes, float* numbers) {
-  if (std::string_view(format.name) != "tf32") return decode(format, codes, std::span(numbers, codes.size()));
-  for (size_t i = 0; i < codes.size(); ++i) numbers[i] = std::bit_cast<float>(uint32_t(codes[i]) & ~0x1fffu);
-}
-
 // Where number k of an instruction stands: its own place, or for units via binary16 in one of two halves.
 size_t place_of(const FusedUnit& fused, size_t k) {
   if (!fused.is_via_half) return k;
@@ -194,9 +187,9 @@ size_t place_of(const FusedUnit& fused, size_t k) {
 template <class Code>
 void read_lines(const FusedUnit& fused, const Format& format, std::span<const Code> codes, size_t k, size_t depth,
                 float* numbers) {
-  if (depth == k && !fused.is_via_half) return read_numbers(format, codes, numbers);
+  if (depth == k && !fused.is_via_half) return read_numbers(format, codes, {numbers, codes.size()});
   std::vector<float> dense(codes.size());
-  read_numbers(format, codes, dense.data());
+  read_numbers<Code>(format, codes, dense);
   const size_t count = codes.size() / k;
   std::fill_n(numbers, count * depth, 0.0f);
   for (size_t line = 0; line < count; ++line)

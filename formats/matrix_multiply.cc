@@ -11,8 +11,9 @@
 #include "formats/dot_product.h"
 #include "formats/float_control.h"
 #include "formats/fused_product.h"
-#include "formats/matrix_multiply_chain.h"
+#include "formats/matrix_multiply_ways.h"
 #include "formats/parts.h"
+#include "formats/step_product.h"
 #include "formats/whole_product.h"
 
 namespace halfulp {
@@ -154,17 +155,23 @@ void multiply_by_definition(const MatrixUnit& unit, const MatrixProduct<Code, Ac
 template <class Code, class Accumulator>
 void multiply(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
               const Accumulation& accumulation, int threads) {
-  if (in.k == 0) return multiply_by_definition(unit, in, d, accumulation, threads);
+  if (in.k == 0 || d.empty()) return multiply_by_definition(unit, in, d, accumulation, threads);
   if constexpr (std::is_same_v<Code, uint8_t> && std::is_same_v<Accumulator, uint32_t>)
     if (is_whole_unit(unit)) return multiply_whole(unit, in, d, threads);
   if constexpr (sizeof(Accumulator) < sizeof(uint64_t))
     if (const auto fused = fused_unit(unit)) return multiply_fused(*fused, in, d, accumulation, threads);
+  if constexpr (sizeof(Accumulator) >= sizeof(uint32_t))
+    if (const auto steps = step_unit(unit); steps && accumulation.promotion == 0 && accumulation.splits == 1)
+      return multiply_steps<Code, Accumulator>(
+          *steps, in,
+          [&](size_t row, size_t column) { return output_by_definition(unit, in, accumulation, row, column); }, d,
+          threads);
   multiply_by_definition(unit, in, d, accumulation, threads);
 }
 
 }  // namespace
 
-bool has_fast_way(const MatrixUnit& unit) { return fused_unit(unit).has_value() || is_whole_unit(unit); }
+bool has_fast_way(const MatrixUnit& unit) { return fused_unit(unit) || step_unit(unit) || is_whole_unit(unit); }
 
 template <class Code, class Accumulator>
 void multiply_matrices_reference(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in,

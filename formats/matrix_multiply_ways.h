@@ -1,4 +1,4 @@
-// What the ways of formats/matrix_multiply.h share: how k is cut into instructions, and additions between them.
+// What the ways of formats/matrix_multiply.h share: how k is cut into instructions, additions between them, operands.
 // Internal to formats/.
 #pragma once
 
@@ -6,6 +6,11 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "formats/cast.h"
+#include "formats/format.h"
 
 namespace halfulp {
 
@@ -23,6 +28,13 @@ inline constexpr uint32_t kUnitNan32 = 0x7fffffff;
 inline uint32_t nearest_sum(uint32_t x, uint32_t y) {
   const float sum = std::bit_cast<float>(x) + std::bit_cast<float>(y);
   return std::isnan(sum) ? kUnitNan32 : std::bit_cast<uint32_t>(sum);
+}
+
+/// Operands that binary32 holds, as such.
+template <class Code>
+void read_numbers(const Format& format, std::span<const Code> codes, std::span<float> numbers) {
+  if (std::string_view(format.name) != "tf32") return decode(format, codes, numbers);
+  for (size_t i = 0; i < codes.size(); ++i) numbers[i] = std::bit_cast<float>(uint32_t(codes[i]) & ~0x1fffu);
 }
 
 }  // namespace halfulp

@@ -36,7 +36,7 @@ enum class DotOperation {
   FusedPairs,         // products of a pair are added exactly and rounded, then added to c                      (2.12)
 };
 
-/// Which sign a zero result has.
+/// Which sign a zero result has, of units that cut terms. Others keep the sign of what rounds to zero.
 enum class ZeroSign {
   Positive,       // always +0
   KeepUnderflow,  // that of a sum that rounds to zero; +0 where terms cancel

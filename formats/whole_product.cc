@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "formats/dot_product.h"
-#include "formats/matrix_multiply_chain.h"
+#include "formats/matrix_multiply_ways.h"
 #include "formats/parts.h"
 #include "formats/whole_product_kernels.h"
 

@@ -3,11 +3,16 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <random>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "formats/codec.h"
 #include "formats/dot_product.h"
@@ -22,15 +27,25 @@ struct UnitRecord {
   DotInputs inputs() const { return {.a = a, .b = b, .c = c, .a_scales = a_scales, .b_scales = b_scales}; }
 };
 
+inline std::string spelled(const MatrixUnit& unit, const UnitRecord& record) {
+  std::string text = unit.name + ": a";
+  for (const uint64_t x : record.a) text += fmt::format(" {:x}", x);
+  text += ", b";
+  for (const uint64_t x : record.b) text += fmt::format(" {:x}", x);
+  return text + fmt::format(", c {:x}", record.c);
+}
+
 /// Codes of numbers in a format of operands or accumulators.
 class UnitNumbers {
  public:
-  explicit UnitNumbers(std::string_view name) : format_(parse_format(name)), idle_(name == "tf32" ? 13 : 0) {}
+  explicit UnitNumbers(std::string_view name) : idle_(name == "tf32" ? 13 : 0) {
+    if (name != "binary64") format_ = parse_format(name);
+  }
 
-  int highest() const { return max_exponent(format_); }
-  int lowest() const { return format_.min_quantum_exponent(); }
-  int lowest_normal() const { return format_.min_exponent(); }
-  int bits() const { return format_.bits() + idle_; }
+  int highest() const { return format_ ? max_exponent(*format_) : 1023; }
+  int lowest() const { return format_ ? format_->min_quantum_exponent() : -1074; }
+  int lowest_normal() const { return format_ ? format_->min_exponent() : -1022; }
+  int bits() const { return format_ ? format_->bits() + idle_ : 64; }
   /// The nearest code.
   uint64_t of(double x) const { return rounded(x, Rounding::TiesToEven); }
   /// A random number of about 2^exponent, or as near as the format has.
@@ -43,14 +58,17 @@ class UnitNumbers {
     return code ^ uint64_t { 1 } << (bits() - 1);
   }
   bool is_finite(uint64_t code) const { return std::isfinite(value(code)); }
-  double value(uint64_t code) const { return decode(format_, uint32_t(code >> idle_)); }
+  double value(uint64_t code) const {
+    return format_ ? decode(*format_, uint32_t(code >> idle_)) : std::bit_cast<double>(code);
+  }
 
  private:
   uint64_t rounded(double x, Rounding rounding) const {
-    return uint64_t{encode(format_, {.rounding = rounding}, Real::of(x))} << idle_;
+    if (!format_) return std::bit_cast<uint64_t>(x);
+    return uint64_t{encode(*format_, {.rounding = rounding}, Real::of(x))} << idle_;
   }
 
-  Format format_;
+  std::optional<Format> format_;  // none: binary64
   int idle_;
 };
 

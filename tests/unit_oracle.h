@@ -21,14 +21,14 @@ namespace halfulp::unit_oracle {
 
 using Big = boost::multiprecision::cpp_int;
 
-inline constexpr int kPoint = 400;  // below the product of two numbers and two scales
+inline constexpr int kPoint = 2200;  // below the product of two numbers, of binary64 too
 
-/// A float format by its fields; `top` is its highest exponent field: of infinities and NaNs, of numbers, or, in
-/// e4m3fn, of numbers and one NaN.
+/// A float format by its fields; `top` is its highest exponent field: of infinities and NaNs, of numbers, in e4m3fn of
+/// numbers and one NaN, or, where -0 is the NaN, of numbers.
 struct Layout {
   std::string_view name;
   int exponent_bits, mantissa_bits, bias;
-  enum class Top { Special, Numbers, OneNan } top = Top::Special;
+  enum class Top { Special, Numbers, OneNan, NanIsNegativeZero } top = Top::Special;
   int idle = 0;  // low bits without a say
 
   int emin() const { return 1 - bias; }
@@ -36,11 +36,19 @@ struct Layout {
 
 inline const Layout& layout(std::string_view name) {
   using enum Layout::Top;
-  static const Layout all[] = {
-      {"binary16", 5, 10, 15},     {"bfloat16", 8, 7, 127},    {"tf32", 8, 10, 127, Special, 13},
-      {"binary32", 8, 23, 127},    {"e8m13", 8, 13, 127},      {"e5m2", 5, 2, 15},
-      {"e4m3fn", 4, 3, 7, OneNan}, {"e3m2", 3, 2, 3, Numbers}, {"e2m3", 2, 3, 1, Numbers},
-      {"e2m1", 2, 1, 1, Numbers}};
+  static const Layout all[] = {{"binary16", 5, 10, 15},
+                               {"bfloat16", 8, 7, 127},
+                               {"tf32", 8, 10, 127, Special, 13},
+                               {"binary32", 8, 23, 127},
+                               {"e8m13", 8, 13, 127},
+                               {"e5m2", 5, 2, 15},
+                               {"e4m3fn", 4, 3, 7, OneNan},
+                               {"e3m2", 3, 2, 3, Numbers},
+                               {"e2m3", 2, 3, 1, Numbers},
+                               {"e2m1", 2, 1, 1, Numbers},
+                               {"binary64", 11, 52, 1023},
+                               {"e4m3fnuz", 4, 3, 8, NanIsNegativeZero},
+                               {"e5m2fnuz", 5, 2, 16, NanIsNegativeZero}};
   for (const Layout& each : all)
     if (each.name == name) return each;
   throw std::invalid_argument("no layout of that format");
@@ -53,6 +61,8 @@ inline double value(const Layout& f, uint64_t word) {
   if (field == top && f.top == Layout::Top::Special)
     return mantissa == 0 ? sign * std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
   if (field == top && f.top == Layout::Top::OneNan && mantissa + 1 == uint64_t{1} << f.mantissa_bits)
+    return std::numeric_limits<double>::quiet_NaN();
+  if (f.top == Layout::Top::NanIsNegativeZero && field == 0 && mantissa == 0 && sign < 0)
     return std::numeric_limits<double>::quiet_NaN();
   const double whole = double(mantissa) + (field == 0 ? 0 : std::ldexp(1, f.mantissa_bits));
   return sign * std::ldexp(whole, std::max(field, 1) - f.bias - f.mantissa_bits);
@@ -76,22 +86,30 @@ inline int exponent_of(double x, const Layout& f) { return x == 0 ? f.emin() : s
 /// Drops what is below 2^exponent, toward zero.
 inline Big cut(const Big& steps, int exponent) { return steps - steps % (Big(1) << (exponent + kPoint)); }
 
-/// The code of a sum in the result's format, as the accumulator stores it. Overflow is to infinity, zero is +0.
-inline uint64_t rounded(const Big& sum, const Layout& f, bool to_nearest) {
-  if (sum == 0) return 0;
-  const Big magnitude = abs(sum);
+/// The code of a magnitude. Overflow is to infinity.
+inline uint64_t magnitude_code(const Big& magnitude, const Layout& f, Rounding rounding) {
+  if (magnitude == 0) return 0;
+  const uint64_t infinity = ((uint64_t{1} << f.exponent_bits) - 1) << f.mantissa_bits;
   const int exponent = std::max(int(msb(magnitude)) - kPoint, f.emin());
-  const Big step = Big(1) << (exponent - f.mantissa_bits + kPoint);
+  if (exponent > f.bias) return infinity;
+  const Big step = Big(1) << (exponent - f.mantissa_bits + kPoint), rest = magnitude % step, twice = rest * 2;
   Big whole = magnitude / step;
-  const Big twice = (magnitude % step) * 2;
-  if (to_nearest && (twice > step || (twice == step && whole % 2 == 1))) ++whole;
-  const int64_t infinity = int64_t((1 << f.exponent_bits) - 1) << f.mantissa_bits;
-  // one more than the largest mantissa carries into the exponent's field by itself
-  const int64_t code = (int64_t(exponent - f.emin()) << f.mantissa_bits) + int64_t(whole);
+  const bool is_odd = whole % 2 == 1;
+  switch (rounding) {
+    case Rounding::TowardZero: break;
+    case Rounding::TiesToEven: whole += twice > step || (twice == step && is_odd); break;
+    case Rounding::ToOdd: whole += rest != 0 && !is_odd; break;
+    default: throw std::invalid_argument("no unit rounds like that");
+  }
+  // one more than the largest mantissa carries into the exponent's field by itself, and beyond the largest to infinity
+  return (uint64_t(exponent - f.emin()) << f.mantissa_bits) + uint64_t(whole);
+}
+
+/// The code of a sum in the result's format, as the accumulator stores it. Zero is +0.
+inline uint64_t rounded(const Big& sum, const Layout& f, Rounding rounding) {
+  const uint64_t code = magnitude_code(abs(sum), f, rounding);
   const int unused = f.exponent_bits == 8 ? 23 - f.mantissa_bits : 0;
-  const uint64_t stored = uint64_t(std::min(code, infinity)) << unused;
-  const bool is_zero = code == 0;
-  return stored | (sum < 0 && !is_zero ? uint64_t{1} << (f.exponent_bits + f.mantissa_bits + unused) : 0);
+  return (code | uint64_t{sum < 0 && code != 0} << (f.exponent_bits + f.mantissa_bits)) << unused;
 }
 
 inline uint64_t special(double x, std::string_view accumulator) {
@@ -145,7 +163,7 @@ inline uint64_t block(const MatrixUnit& unit, const DotInputs& in, size_t first,
   const int top = std::max(unit.zero_exponent, std::ranges::max_element(addends, {}, &Addend::exponent)->exponent);
   Big sum = 0;
   for (const Addend& each : addends) sum += cut(each.steps, top - unit.fraction);
-  return rounded(sum, layout(unit.result), unit.rounding == Rounding::TiesToEven);
+  return rounded(sum, layout(unit.result), unit.rounding);
 }
 
 inline uint64_t chain(const MatrixUnit& unit, const DotInputs& in) {
@@ -175,7 +193,7 @@ inline uint64_t via_half(const MatrixUnit& unit, const DotInputs& in) {
   if (!std::isfinite(t + c)) return special(t + c, unit.accumulator);
   const bool negative_zero = t == 0 && c == 0 && std::signbit(t) && std::signbit(c);
   return negative_zero ? uint64_t{1} << (f.exponent_bits + f.mantissa_bits)
-                       : rounded(steps_of(t) + steps_of(c), f, true);
+                       : rounded(steps_of(t) + steps_of(c), f, Rounding::TiesToEven);
 }
 
 /// d of a unit that cuts its terms, with ZeroSign::Positive.

@@ -87,14 +87,6 @@ Probe cancelling_pair(const MatrixUnit& unit, size_t i = 0, size_t j = 1) {
 
 // ---- the oracle ----
 
-std::string spelled(const MatrixUnit& unit, const UnitRecord& record) {
-  std::string text = unit.name + ": a";
-  for (const uint64_t x : record.a) text += fmt::format(" {:x}", x);
-  text += ", b";
-  for (const uint64_t x : record.b) text += fmt::format(" {:x}", x);
-  return text + fmt::format(", c {:x}", record.c);
-}
-
 void expect_as_oracle(const MatrixUnit& unit, int count) {
   UnitStimulus stimulus(unit);
   for (const UnitFamily family : kUnitFamilies)
@@ -357,6 +349,7 @@ TEST(DotProductByHand, cdna3_floors) {
   EXPECT_EQ(Probe("cdna3.mfma.bf16").product(0, 0x1p127, 2).d(), kInf);
   EXPECT_EQ(Probe("cdna3.mfma.bf16").product(0, 0x1p127, 2).product(1, -0x1p127, 2).code(), 0x7fffffffu)
       << "products overflow by themselves";
+  EXPECT_EQ(Probe("cdna3.mfma.bf16").product(0, 0x1p127, 2).c(-kInf).code(), 0x7fffffffu) << "as infinities do";
   EXPECT_EQ(Probe("cdna3.mfma.bf16").product(0, 0x1p127, 1).product(1, -0x1p127, 1).d(), 0) << "2^127 is none yet";
   // the result is floored at 31 bits before it is rounded: of 1 + 2^-24 + 2^-32 a tie is left
   EXPECT_EQ(Probe("cdna3.mfma.f16").product(0, 0x1p-12, 0x1.01p-12).c(1).d(), 1);
@@ -390,6 +383,7 @@ TEST(DotProductByHand, x86_takes_odd_elements_first_or_two_chains) {
   EXPECT_EQ(Probe("x86.vdpbf16ps").product(0, 0x1p-24, 1).product(1, 1, 1).c(0x1p-24).d(), 1);
   EXPECT_EQ(Probe("x86.vdpbf16ps").product(0, 1, 1).product(1, 0x1p-24, 1).c(0x1p-24).d(), 1 + 0x1p-23);
   EXPECT_EQ(Probe("x86.vdpbf16ps").product(0, 0x1p-130, 0x1p10).d(), 0) << "subnormal operands are zeros";
+  EXPECT_EQ(Probe(parse_matrix_unit("x86.vdpbf16ps:k=4")).product(3, 5, 1).c(2).d(), 7) << "pairs follow each other";
   EXPECT_EQ(Probe("x86.tdpfp16ps").product(0, 0x1p-24, 1).d(), 0x1p-24) << "those of binary16 are not";
   EXPECT_EQ(Probe("x86.tdpfp16ps").c(0x1p-149).d(), 0);
 }
@@ -404,6 +398,17 @@ TEST(DotProductByHand, arm_rounds_to_odd_or_fuses) {
   EXPECT_EQ(Probe("arm.bfmmla").product(0, 1, 1).product(2, -1, 1).c(0x1p-30).d(), 0x1p-23)
       << "1 + 2^-30 to odd, then -1";
   EXPECT_EQ(Probe("arm.fdot.e4m3").product(0, 128, 128).product(1, -128, 128).c(0x1p-40).d(), 0x1p-40) << "all exact";
+}
+
+TEST(DotProductByHand, arm_has_a_default_nan_and_signed_zeros) {
+  for (const char* name : {"arm.bfdot", "arm.bfdot.ebf", "arm.bfmmla"}) {
+    EXPECT_EQ(Probe(name).product(0, kNan, 1).code(), 0x7fc00000u) << name;
+    EXPECT_EQ(Probe(name).product(0, 0x1p127, 2).c(-kInf).code(), 0x7fc00000u) << name << ": a sum that overflows";
+  }
+  for (const char* name : {"arm.bfdot", "arm.bfdot.ebf"}) {
+    EXPECT_EQ(Probe(name).product(0, -0.0, 1).product(1, -0.0, 1).c(-0.0).code(), 0x80000000u) << name;
+    EXPECT_EQ(Probe(name).product(0, -0.0, 1).product(1, -0.0, 1).c(0).code(), 0u) << name;
+  }
 }
 
 TEST(DotProductByHand, whole_numbers_wrap_or_saturate) {
