@@ -40,7 +40,7 @@ template <class Number>
 void flush(const StepUnit& unit, const std::optional<Format>& format, std::span<Number> numbers) {
   const Number least = format ? Number(std::ldexp(1, format->min_exponent())) : std::numeric_limits<Number>::min();
   for (Number& x : numbers)
-    if (std::abs(x) < least) x = unit.job.flushes_to_positive ? Number{0} : std::copysign(Number{0}, x);
+    if (x != 0 && std::abs(x) < least) x = unit.job.flushes_to_positive ? Number{0} : std::copysign(Number{0}, x);
 }
 
 // Lines of k codes, filled up with zeros to `depth`.

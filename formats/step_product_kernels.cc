@@ -16,7 +16,7 @@ struct Lanes {
 
 template <class Number>
 [[gnu::always_inline]] inline Number flushed(Number x, Number zero) {
-  return std::abs(x) < std::numeric_limits<Number>::min() ? zero : x;
+  return x != 0 && std::abs(x) < std::numeric_limits<Number>::min() ? zero : x;
 }
 
 template <bool kFlushes, class Number>

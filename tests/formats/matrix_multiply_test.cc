@@ -559,6 +559,29 @@ TEST(MatrixMultiply, incomplete_instructions_are_filled_up_with_zeros) {
   }
 }
 
+/// Where flushing is seen: products and addends around the smallest normal number, and zeros of both signs.
+TEST(MatrixMultiply, steps_flush_what_is_below_the_smallest_normal_number) {
+  constexpr uint32_t kSmallest[] = {0x00800000, 0x007fffff, 0x00000001, 0};  // 2^-126 and less
+  constexpr int kExponents[] = {-62, -63, -64};                              // of factors
+  std::mt19937 random(1);
+  for (const std::string_view name : {"cdna2.mfma.bf16", "cdna2.mfma.bf16_1k", "x86.vdpbf16ps", "x86.tdpbf16ps"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const auto factor = [&] {
+      const uint32_t sign = uint32_t(random() % 2) << 15;
+      return random() % 2 == 0 ? sign : sign | uint32_t(127 + kExponents[random() % 3]) << 7;
+    };
+    for (int i = 0; i < 2000; ++i) {
+      Inputs in{{1, 1, unit.k}, {}, {}, {kSmallest[random() % 4] | uint32_t(random() % 2) << 31}};
+      const uint32_t zeros = i % 2 == 0 ? 0 : 0x8000;  // of the other products
+      for (int k = 0; k < unit.k; ++k) {
+        in.a.push_back(k < 2 ? factor() : zeros);
+        in.b.push_back(k < 2 ? factor() : 0);
+      }
+      ASSERT_EQ(difference(unit, in, {}), "") << i;
+    }
+  }
+}
+
 TEST(MatrixMultiply, units_of_binary64_equal_the_definition) {
   const MatrixUnit& unit = find_matrix_unit("ampere.mma.f64.k8");
   const int m = 9, n = 70, k = 21;
