@@ -19,6 +19,7 @@
 #include "cuda/host.h"
 #include "cuda/mma.h"
 #include "cuda/probes.h"
+#include "cuda/sass.h"
 #include "cuda/stimulus.h"
 #include "cuda/tiles.h"
 #include "formats/matrix_unit.h"
@@ -122,16 +123,28 @@ std::string read_text(const std::string& path) {
   return text.str();
 }
 
+std::string target_of(const DeviceInfo& device) { return device.sm == 0 ? "" : fmt::format("sm_{}", device.sm); }
+
+Provenance provenance_of(const Task& task, const DeviceInfo& device, const std::string& sass) {
+  std::vector<std::string> opcodes = opcodes_of(sass, task.instruction.name, device.sm);
+  if (opcodes.empty()) opcodes = {"not recorded"};
+  return {.instruction = std::string(task.instruction.ptx),
+          .gpu = device.name,
+          .sm = target_of(device),
+          .driver = device.driver,
+          .cuda = device.cuda,
+          .ptxas = device.ptxas,
+          .date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr))),
+          .sass_opcodes = std::move(opcodes)};
+}
+
 void write_capture(const Settings& settings, const Task& task, const DeviceInfo& device, const std::string& sass,
-                   std::string_view ending, const std::vector<Segment>& segments) {
-  const Provenance from = {task.unit_name(), std::string(task.instruction.ptx), device,
-                           opcodes_of(sass, task.instruction.name, device.sm),
-                           fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))};
-  const std::string target = device.sm == 0 ? "" : fmt::format(".sm_{}", device.sm);
+                   std::string_view ending, std::vector<Segment> segments) {
+  const std::string target = device.sm == 0 ? "" : "." + target_of(device);
   const std::string path = fmt::format("{}/{}{}{}", settings.out, task.instruction.name, target, ending);
   std::filesystem::create_directories(settings.out);
   std::ofstream file(path, std::ios::binary);
-  file << capture_bytes(task.shape, from, segments);
+  file << capture_bytes({task.unit_name(), task.shape, provenance_of(task, device, sass), std::move(segments)});
   if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
   fmt::print("  wrote {}\n", path);
 }
@@ -149,7 +162,7 @@ size_t capture(const Settings& settings, const Task& task, const DeviceInfo& dev
                                    make_tiles(task.shape, family, settings.seed, 0, tiles), settings.repeats));
   size_t differing = 0;
   for (const Segment& segment : segments) differing += report(task, segment);
-  write_capture(settings, task, device, sass, ".bin", segments);
+  write_capture(settings, task, device, sass, ".bin", std::move(segments));
   return differing;
 }
 
@@ -180,7 +193,7 @@ size_t compare_live(const Settings& settings, const Task& task, const DeviceInfo
   }
   fmt::print("  {} outputs compared, {} tiles differ\n", done, differing);
   std::erase_if(kept, [](const Segment& segment) { return segment.tiles.empty(); });
-  if (!kept.empty()) write_capture(settings, task, device, sass, ".differing.bin", kept);
+  if (!kept.empty()) write_capture(settings, task, device, sass, ".differing.bin", std::move(kept));
   return differing;
 }
 
