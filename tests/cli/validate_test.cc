@@ -169,7 +169,7 @@ TEST(Packs, every_cut_and_every_longer_one_is_turned_down) {
 
 // ---- captures of our own; tests/cuda/capture_file_test.cc has the format ----
 
-/// Two tiles of Volta's unit with what it computes, in two segments.
+/// Two tiles of Volta's unit with what it computes: a seeded one and an explicit one.
 cuda::CaptureFile small_capture() {
   const MatrixUnit& unit = find_matrix_unit("volta.mma.f16");
   cuda::CaptureFile capture = {unit.name, {3, 2, unit.k, unit.a, unit.b, unit.accumulator}, {}, {}};
@@ -178,6 +178,7 @@ cuda::CaptureFile small_capture() {
     const cuda::Tile tile = cuda::make_tile(capture.shape, cuda::StimulusFamily::Window, 7, number);
     capture.segments.push_back({"window", 7, {tile}, {cuda::expected_outputs(unit, capture.shape, tile)}});
   }
+  capture.segments[0].stored = cuda::Stored::Seeded;
   return capture;
 }
 

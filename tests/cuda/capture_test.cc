@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
 #include <set>
 
+#include "cuda/capture_file.h"
 #include "cuda/instruction.h"
 #include "cuda/probes.h"
 #include "cuda/sass.h"
@@ -77,6 +80,7 @@ TEST(Capture, tiles_are_frozen) {
     return digest(make_tile(shape_named(instruction), family, 1, 2));
   };
   using enum StimulusFamily;
+  EXPECT_EQ(kGeneratorVersion, 1u) << "captures of other versions do not read back";
   EXPECT_EQ(digest_of("mma_m16n8k16_f32_f16_f16", Normal), 0x4626d4f21d9d6032u);
   EXPECT_EQ(digest_of("mma_m16n8k16_f32_f16_f16", Bits), 0x643f8d12f75589dcu);
   EXPECT_EQ(digest_of("mma_m16n8k8_f32_tf32_tf32", FiniteBits), 0x27c6c41b3be4789cu);
@@ -156,6 +160,13 @@ TEST(Capture, random_tiles_show_wrong_models) {
                               << wrong.flushes_operands;
     }
   }
+}
+
+TEST(Capture, tiles_go_by_their_numbers) {
+  const Shape shape = shape_named("mma_m16n8k16_f32_f16_f16");
+  const std::vector<Tile> tiles = make_tiles(shape, StimulusFamily::Cancel, 5, 3, 2);
+  ASSERT_EQ(tiles.size(), 2u);
+  EXPECT_EQ(tiles[1], make_tile(shape, StimulusFamily::Cancel, 5, 4));
 }
 
 // ---- directed probes ----
@@ -271,6 +282,28 @@ TEST(CaptureProgram, says_why_it_cannot_run) {
 TEST(CaptureProgram, this_processor_computes_as_its_units_do) {
   const CommandResult result = run_program(HALFULP_MMA_CAPTURE, {"--host", "--live", "200000"});
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+}
+
+// Files of the instructions that it has.
+TEST(CaptureProgram, captures_of_this_processor_have_enough_outputs_of_every_family) {
+  const ScratchFolder scratch;
+  const std::string folder = scratch.file("captures");
+  EXPECT_EQ(run_program(HALFULP_MMA_CAPTURE, {"--host", "--out", folder}).exit_code, 0);
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the processor has none of the instructions";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const CaptureFile capture = parse_capture(read_file(entry.path()));
+    std::map<std::string, size_t> outputs;
+    std::set<std::string> stored, seeded;
+    for (const Segment& segment : capture.segments) {
+      outputs[segment.family] += segment.tiles.size() * segment.tiles[0].c.size();
+      (segment.stored == Stored::Seeded ? seeded : stored).insert(segment.family);
+    }
+    for (const std::string_view family : names<StimulusFamily>()) {
+      EXPECT_GE(outputs[std::string(family)], 4608u) << entry.path() << " " << family;
+      EXPECT_TRUE(stored.contains(std::string(family)) && seeded.contains(std::string(family))) << family;
+    }
+    EXPECT_EQ(seeded.size(), names<StimulusFamily>().size()) << "probes are stored as they are";
+  }
 }
 
 TEST(CaptureProgram, names_unknown_instructions) {
