@@ -7,7 +7,8 @@
 // The header is an object with exactly these members:
 //
 //     "unit"         a name that `halfulp units` lists
-//     "instruction", "gpu", "sm", "driver", "cuda", "ptxas", "date"   texts: where the outputs are from
+//     "instruction", "device", "sm", "driver", "cuda", "ptxas", "date"   texts: where the outputs are from; "sm"
+//                    to "ptxas" are empty where that is no GPU
 //     "sass_opcodes" texts: what ptxas made of the instruction, in order
 //     "m", "n", "k"  of a tile; k is the unit's
 //     "a", "b", "c", "d"   formats, those of the unit
@@ -65,7 +66,7 @@ struct Segment {
 
 /// Where outputs are from; members of the header.
 struct Provenance {
-  std::string instruction, gpu, sm, driver, cuda, ptxas, date;
+  std::string instruction, device, sm, driver, cuda, ptxas, date;
   std::vector<std::string> sass_opcodes;
 };
 

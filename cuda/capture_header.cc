@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 template <class Source, class Visitor>
 void visit_texts(Source& source, Visitor visit) {
   visit("instruction", source.instruction);
-  visit("gpu", source.gpu);
+  visit("device", source.device);
   visit("sm", source.sm);
   visit("driver", source.driver);
   visit("cuda", source.cuda);

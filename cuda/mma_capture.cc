@@ -134,7 +134,7 @@ Provenance provenance_of(const Task& task, const DeviceInfo& device, const std::
   std::vector<std::string> opcodes = opcodes_of(sass, task.instruction.name, device.sm);
   if (opcodes.empty()) opcodes = {"not recorded"};
   return {.instruction = std::string(task.instruction.ptx),
-          .gpu = device.name,
+          .device = device.name,
           .sm = target_of(device),
           .driver = device.driver,
           .cuda = device.cuda,

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <map>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -17,45 +18,79 @@ namespace {
 
 using cli::Capture;
 
-// ---- packs and units prove each other ----
+// ---- captured outputs and units prove each other ----
 
 /// "H100_E4M3 fp32": the pack, and one of its outputs.
-struct Fixture {
+struct PackFixture {
   std::string gpu, format, output;
 };
 
-Fixture parse_fixture(std::string_view text) {
+/// Nothing where the fixture is a capture of our own.
+std::optional<PackFixture> parse_pack_fixture(std::string_view text) {
   const size_t split = text.find('_'), space = text.find(' ');
-  return {std::string(text.substr(0, split)), std::string(text.substr(split + 1, space - split - 1)),
-          std::string(text.substr(space + 1))};
+  if (space == std::string_view::npos) return std::nullopt;
+  return PackFixture{std::string(text.substr(0, split)), std::string(text.substr(split + 1, space - split - 1)),
+                     std::string(text.substr(space + 1))};
 }
+
+std::string stem_of(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
 TEST(Fixtures, each_is_of_the_unit_that_names_it) {
   std::set<std::string_view> seen;
   for (const MatrixUnit& unit : matrix_units())
     for (const std::string_view text : unit.fixtures) {
-      const Fixture fixture = parse_fixture(text);
-      EXPECT_EQ(&cli::packed_unit(fixture.gpu, fixture.format, fixture.output, size_t(unit.k)), &unit) << text;
       EXPECT_TRUE(seen.insert(text).second) << text << " twice";
+      const std::optional<PackFixture> pack = parse_pack_fixture(text);
+      if (!pack) continue;
+      EXPECT_EQ(&cli::packed_unit(pack->gpu, pack->format, pack->output, size_t(unit.k)), &unit) << text;
     }
 }
 
-TEST(Fixtures, each_replays_bit_for_bit_and_each_output_is_one) {
+/// Expects that a capture replays through its unit, which names it.
+void expect_proves_its_unit(const Capture& capture, const std::string& fixture) {
+  EXPECT_EQ(cli::replay(capture, *capture.unit).matched, capture.d.size()) << fixture << ", " << capture.name;
+  EXPECT_EQ(std::ranges::count(capture.unit->fixtures, fixture), 1) << fixture << " and " << capture.unit->name;
+}
+
+/// The fixtures of all units: packs, or captures of our own.
+std::set<std::string> claimed(bool packs) {
+  std::set<std::string> all;
+  for (const MatrixUnit& unit : matrix_units())
+    for (const std::string_view fixture : unit.fixtures)
+      if (parse_pack_fixture(fixture).has_value() == packs) all.emplace(fixture);
+  return all;
+}
+
+TEST(Fixtures, each_output_of_a_pack_replays_and_is_one) {
   const std::vector<std::string> packs = golden_packs();
   if (packs.empty()) GTEST_SKIP() << no_golden();
   std::set<std::string> replayed;
   for (const std::string& pack : packs)
     for (const Capture& capture : cli::read_captures(pack)) {
-      const std::string fixture = std::filesystem::path(pack).stem().string() + " " + capture.name;
+      const std::string fixture = stem_of(pack) + " " + capture.name;
       EXPECT_EQ(capture.d.size(), 5000u) << fixture;
-      EXPECT_EQ(cli::replay(capture, *capture.unit).matched, capture.d.size()) << fixture;
-      EXPECT_EQ(std::ranges::count(capture.unit->fixtures, fixture), 1) << fixture << " and " << capture.unit->name;
+      expect_proves_its_unit(capture, fixture);
       replayed.insert(fixture);
     }
-  for (const MatrixUnit& unit : matrix_units()) {
-    if (unit.evidence != Evidence::Hardware) continue;
-    for (const std::string_view fixture : unit.fixtures)
-      EXPECT_TRUE(replayed.contains(std::string(fixture))) << unit.name << " claims " << fixture;
+  EXPECT_EQ(replayed, claimed(true));
+}
+
+TEST(Fixtures, each_capture_of_our_own_replays_and_is_one) {
+  std::set<std::string> replayed;
+  for (const std::string& path : own_captures()) {
+    for (const Capture& capture : cli::read_captures(path)) expect_proves_its_unit(capture, stem_of(path));
+    replayed.insert(stem_of(path));
+  }
+  EXPECT_EQ(replayed, claimed(false));
+}
+
+TEST(Fixtures, captures_of_our_own_say_where_they_are_from) {
+  for (const std::string& path : own_captures()) {
+    const cuda::Provenance from = cuda::parse_capture(read_file(path)).from;
+    EXPECT_FALSE(from.instruction.empty() || from.date.empty()) << path;
+    EXPECT_NE(from.device.find(path.ends_with(".epyc.bin") ? "AMD EPYC, family 25, model 17" : "NVIDIA"),
+              std::string::npos)
+        << path << ": " << from.device;
   }
 }
 
@@ -240,6 +275,14 @@ TEST(Validate, all_packs_match) {
   EXPECT_EQ(csv_column(out, "matched"), std::vector<std::string>(24, "5000"));
   EXPECT_EQ(csv_column(out, "total"), std::vector<std::string>(24, "5000"));
   EXPECT_EQ(csv_column(out, "first_mismatch"), std::vector<std::string>(24, ""));
+}
+
+TEST(Validate, all_captures_of_our_own_match) {
+  std::vector<std::string> words = own_captures();
+  words.insert(words.begin(), "validate");
+  words.push_back("--csv");
+  const std::string out = output_of(words);
+  EXPECT_EQ(csv_column(out, "matched"), csv_column(out, "total"));
 }
 
 TEST(Validate, another_unit_may_be_tried) {

@@ -49,7 +49,7 @@ TEST(CaptureFile, what_is_written_reads_back) {
     EXPECT_EQ(read.shape.m, 3);
     EXPECT_EQ(read.shape.n, 2);
     EXPECT_EQ(read.shape.a, written.shape.a);
-    EXPECT_EQ(read.from.gpu, "a GPU");
+    EXPECT_EQ(read.from.device, "a GPU");
     EXPECT_EQ(read.from.sass_opcodes, kFrom.sass_opcodes);
     ASSERT_EQ(read.segments.size(), 2u);
     for (size_t i = 0; i < 2; ++i) {
@@ -114,9 +114,9 @@ TEST(CaptureFile, unusable_headers_are_turned_down) {
   reject([](Json& x) { x["unit"] = "volta.mma.f61"; }, "header, \"unit\": no matrix unit named 'volta.mma.f61'");
   reject([](Json& x) { x["unit"] = "blackwell.mxf4.e2m1"; }, "captures of units with block scales are not read");
   reject([](Json& x) { x["unit"] = 1; }, "header, \"unit\": a text is expected");
-  reject([](Json& x) { x.erase("gpu"); }, "header has 17 members; 18 are known");
+  reject([](Json& x) { x.erase("device"); }, "header has 17 members; 18 are known");
   reject([](Json& x) { x["more"] = 1; }, "header has 19 members; 18 are known");
-  reject([](Json& x) { x.erase("gpu"), x["gpus"] = ""; }, "header has no \"gpu\"");
+  reject([](Json& x) { x.erase("device"), x["gpu"] = ""; }, "header has no \"device\"");
   reject([](Json& x) { x["sass_opcodes"] = {1}; }, "header, \"sass_opcodes\": texts are expected");
   reject([](Json& x) { x["k"] = 8; }, "header, \"k\": volta.mma.f16 has 4");
   reject([](Json& x) { x["a"] = "bfloat16"; }, "header, \"a\": volta.mma.f16 has binary16");

@@ -4,11 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/capture.h"
 #include "formats/dot_product.h"
@@ -55,6 +58,7 @@ const std::vector<Mutants>& mutants() {
       {"cdna3.mfma.f16", {"fraction=23", "fraction=25", "block=4", "sum_fraction=30", "rounding=toward_zero"}},
       {"cdna3.mfma.e4m3fnuz", {"fraction=23", "fraction=25", "block=8", "sum_fraction=24", "rounding=toward_zero"}},
       {"x86.vdpbf16ps", {"flushes_operands=false", "flushes_accumulator=false"}},
+      {"x86.vpdpbusd", {"saturates=true"}},
       {"arm.bfdot", {"rounding=ties_to_even", "flushes_operands=false", "flushes_accumulator=false"}},
   };
   return all;
@@ -85,14 +89,15 @@ struct Answers {
 const std::multimap<const MatrixUnit*, cli::Capture>& captures() {
   static const auto all = [] {
     std::multimap<const MatrixUnit*, cli::Capture> read;
-    for (const std::string& pack : golden_packs())
-      for (cli::Capture& capture : cli::read_captures(pack)) read.emplace(capture.unit, std::move(capture));
+    for (const std::vector<std::string>& files : {golden_packs(), own_captures()})
+      for (const std::string& file : files)
+        for (cli::Capture& capture : cli::read_captures(file)) read.emplace(capture.unit, std::move(capture));
     return read;
   }();
   return all;
 }
 
-size_t kills_of_packs(const MatrixUnit& unit, const MatrixUnit& mutant) {
+size_t kills_of_captures(const MatrixUnit& unit, const MatrixUnit& mutant) {
   size_t count = 0;
   const auto [begin, end] = captures().equal_range(&unit);
   for (auto capture = begin; capture != end; ++capture)
@@ -100,27 +105,57 @@ size_t kills_of_packs(const MatrixUnit& unit, const MatrixUnit& mutant) {
   return count;
 }
 
-TEST(Mutants, each_is_told_from_its_unit) {
-  fmt::print("{:55}", "mutant");
-  for (const char* family : kUnitFamilyNames) fmt::print("{:>8}", family);
-  fmt::print("{:>8}\n", "packs");
-  for (const auto& [name, changes] : mutants()) {
-    const MatrixUnit& unit = find_matrix_unit(name);
-    std::vector<Answers> answers;
+/// How many outputs tell a mutant from its unit.
+struct Row {
+  std::string mutant;
+  std::vector<int> of_families;  // none of units of whole numbers, which the families do not have
+  size_t of_captures;
+};
+
+std::vector<Row> rows_of(const Mutants& all) {
+  const MatrixUnit& unit = find_matrix_unit(all.unit);
+  std::vector<Answers> answers;
+  if (unit.operation != DotOperation::Integer)
     for (const UnitFamily family : kUnitFamilies) answers.emplace_back(unit, family);
-    for (const char* change : changes) {
-      const MatrixUnit mutant = parse_matrix_unit(fmt::format("{}:{}", name, change));
-      fmt::print("{:55}", mutant.name);
-      size_t all = 0;
-      for (const Answers& family : answers) {
-        const int count = family.kills(mutant);
-        fmt::print("{:8}", count);
-        all += size_t(count);
-      }
-      const size_t of_packs = kills_of_packs(unit, mutant);
-      fmt::print("{:8}\n", of_packs);
-      EXPECT_GT(all, 0u) << mutant.name << ": no family shows it";
-    }
+  std::vector<Row> rows;
+  for (const char* change : all.changes) {
+    const MatrixUnit mutant = parse_matrix_unit(fmt::format("{}:{}", unit.name, change));
+    Row& row = rows.emplace_back(mutant.name, std::vector<int>(), kills_of_captures(unit, mutant));
+    for (const Answers& family : answers) row.of_families.push_back(family.kills(mutant));
+  }
+  return rows;
+}
+
+/// Those of all mutants.
+const std::vector<Row>& rows() {
+  static const std::vector<Row> all = [] {
+    std::vector<Row> made;
+    for (const Mutants& each : mutants()) std::ranges::move(rows_of(each), std::back_inserter(made));
+    return made;
+  }();
+  return all;
+}
+
+/// A line for each, below a head.
+std::string table_text() {
+  const std::vector<std::string_view> none(kUnitFamilies.size(), "-");
+  std::string text = fmt::format("{:55}{:>8}{:>10}\n", "mutant", fmt::join(kUnitFamilyNames, ""), "captured");
+  for (const Row& row : rows()) {
+    text += fmt::format("{:55}", row.mutant);
+    text += row.of_families.empty() ? fmt::format("{:>8}", fmt::join(none, ""))
+                                    : fmt::format("{:>8}", fmt::join(row.of_families, ""));
+    text += fmt::format("{:>10}\n", row.of_captures);
+  }
+  return text;
+}
+
+TEST(Mutants, each_is_told_from_its_unit) {
+  fmt::print("{}", table_text());
+  for (const Row& row : rows()) {
+    if (row.of_families.empty())
+      EXPECT_GT(row.of_captures, 0u) << row.mutant << ": no captured output shows it";
+    else
+      EXPECT_GT(std::ranges::max(row.of_families), 0) << row.mutant << ": no family shows it";
   }
 }
 
@@ -136,7 +171,7 @@ TEST(Mutants, zero_exponents_of_binary16_products_show_nowhere) {
 
 // Captured outputs alone settle these; for what they cannot see, the specification's section 9.5 has the reasons.
 TEST(Mutants, packs_settle_fractions_blocks_and_roundings) {
-  if (captures().empty()) GTEST_SKIP() << no_golden();
+  if (golden_packs().empty()) GTEST_SKIP() << no_golden();
   for (const char* text :
        {"volta.mma.f16:fraction=22", "volta.mma.f16:fraction=24", "volta.mma.f16:block=2", "ampere.mma.f16.k8:block=4",
         "ampere.mma.bf16.k8:fraction=23", "ampere.mma.tf32.k4:fraction=25", "ada.mma.e4m3:block=32",
@@ -145,20 +180,40 @@ TEST(Mutants, packs_settle_fractions_blocks_and_roundings) {
         "hopper.wgmma.e4m3:fraction=12", "hopper.wgmma.e4m3:block=16", "hopper.wgmma.e5m2:result=tf32",
         "hopper.mma.e4m3.f16:block=8"}) {
     const std::string_view name = text;
-    EXPECT_GT(kills_of_packs(find_matrix_unit(name.substr(0, name.find(':'))), parse_matrix_unit(name)), 0u) << text;
+    EXPECT_GT(kills_of_captures(find_matrix_unit(name.substr(0, name.find(':'))), parse_matrix_unit(name)), 0u) << text;
   }
 }
 
 // Units whose operations differ, though their operands do not.
 TEST(Mutants, packs_settle_operations) {
-  if (captures().empty()) GTEST_SKIP() << no_golden();
+  if (golden_packs().empty()) GTEST_SKIP() << no_golden();
   const auto differ = [](const char* unit, const char* other) {
-    return kills_of_packs(find_matrix_unit(unit), find_matrix_unit(other));
+    return kills_of_captures(find_matrix_unit(unit), find_matrix_unit(other));
   };
   EXPECT_GT(differ("hopper.wgmma.e4m3", "hopper.mma.e4m3"), 1000u);
   EXPECT_GT(differ("hopper.mma.e4m3", "hopper.wgmma.e4m3"), 1000u);
   EXPECT_GT(differ("hopper.mma.e4m3.f16", "hopper.wgmma.e4m3.f16"), 100u);
   EXPECT_GT(differ("ada.mma.e4m3", "hopper.wgmma.e4m3"), 100u);
+}
+
+// What processors computed settles alone how they do it.
+TEST(Mutants, captures_of_processors_settle_flushing_and_operations) {
+  const auto expect_told = [](const char* name, const char* what, auto change) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    MatrixUnit mutant = unit;
+    change(mutant);
+    EXPECT_GT(kills_of_captures(unit, mutant), 0u) << name << ", " << what;
+  };
+  constexpr const char *kFloat = "x86.vdpbf16ps", *kInteger = "x86.vpdpbusd";
+  expect_told(kFloat, "operands", [](MatrixUnit& unit) { unit.flushes_operands = false; });
+  expect_told(kFloat, "accumulator", [](MatrixUnit& unit) { unit.flushes_accumulator = false; });
+  expect_told(kFloat, "results", [](MatrixUnit& unit) { unit.flushes_results = false; });
+  for (const DotOperation other : {DotOperation::FmaChain, DotOperation::TwoChains, DotOperation::UnfusedPairs,
+                                   DotOperation::FusedPairs, DotOperation::ExactFused})
+    expect_told(kFloat, std::string(name(other)).c_str(), [&](MatrixUnit& unit) { unit.operation = other; });
+  expect_told(kInteger, "saturation", [](MatrixUnit& unit) { unit.saturates = true; });
+  expect_told(kInteger, "signed a", [](MatrixUnit& unit) { unit.a = "int8"; });
+  expect_told(kInteger, "unsigned b", [](MatrixUnit& unit) { unit.b = "uint8"; });
 }
 
 }  // namespace
