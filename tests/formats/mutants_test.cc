@@ -1,12 +1,18 @@
 // Would a wrong field of a matrix unit be noticed? Units with one field changed, each of which outputs must tell from
-// the real one: captured ones, where packs lie beside the project, and those of families of operands made for it. The
-// counts are printed: outputs that differ in 2,000 of each family, and in the packs.
+// the real one: captured ones, and those of families of operands made for it. How many do is cuda/MUTANTS.md, which
+//
+//     HALFULP_WRITE_MUTANTS=1 build/release/tests/formats_mutants_test
+//
+// writes.
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <iterator>
 #include <map>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -136,27 +142,60 @@ const std::vector<Row>& rows() {
   return all;
 }
 
-/// A line for each, below a head.
-std::string table_text() {
-  const std::vector<std::string_view> none(kUnitFamilies.size(), "-");
-  std::string text = fmt::format("{:55}{:>8}{:>10}\n", "mutant", fmt::join(kUnitFamilyNames, ""), "captured");
-  for (const Row& row : rows()) {
-    text += fmt::format("{:55}", row.mutant);
-    text += row.of_families.empty() ? fmt::format("{:>8}", fmt::join(none, ""))
-                                    : fmt::format("{:>8}", fmt::join(row.of_families, ""));
-    text += fmt::format("{:>10}\n", row.of_captures);
-  }
+constexpr std::string_view kIntroduction = R"(# What tells a wrong field from the right one
+
+Each row is a unit with one other field, each column a family of inputs ({} outputs each; captured: all captured outputs
+of that unit, from packs and from `tests/fixtures`), each number how many outputs differ. Units of whole numbers have no
+families. Specification of matrix units, section 9.5.
+
+`build/release/tests/formats_mutants_test` fails where a row has no difference at all, and where this page is not what
+it computes; with `HALFULP_WRITE_MUTANTS=1` in its environment it writes the page.
+
+)";
+
+template <class Column>
+std::string line_of(std::string_view mutant, const std::vector<Column>& families, const auto& captured) {
+  return fmt::format("    {:55}{:>8}{:>10}\n", mutant, fmt::join(families, ""), captured);
+}
+
+/// What cuda/MUTANTS.md holds.
+std::string page() {
+  using Texts = std::vector<std::string_view>;
+  std::string text = fmt::format(kIntroduction, kRecords);
+  text += line_of("mutant", Texts(kUnitFamilyNames.begin(), kUnitFamilyNames.end()), "captured");
+  for (const Row& row : rows())
+    text += row.of_families.empty() ? line_of(row.mutant, Texts(kUnitFamilies.size(), "-"), row.of_captures)
+                                    : line_of(row.mutant, row.of_families, row.of_captures);
   return text;
 }
 
 TEST(Mutants, each_is_told_from_its_unit) {
-  fmt::print("{}", table_text());
   for (const Row& row : rows()) {
     if (row.of_families.empty())
       EXPECT_GT(row.of_captures, 0u) << row.mutant << ": no captured output shows it";
     else
       EXPECT_GT(std::ranges::max(row.of_families), 0) << row.mutant << ": no family shows it";
   }
+}
+
+/// The line around a place.
+std::string_view line_at(std::string_view text, size_t place) {
+  const size_t begin = text.substr(0, place).rfind('\n') + 1;
+  return text.substr(begin, text.find('\n', begin) - begin);
+}
+
+// Without the packs the last column is not known.
+TEST(Mutants, the_page_is_up_to_date) {
+  if (golden_packs().empty()) GTEST_SKIP() << no_golden();
+  const std::string path = HALFULP_SOURCE_DIR "/cuda/MUTANTS.md", wanted = page();
+  if (std::getenv("HALFULP_WRITE_MUTANTS") != nullptr) std::ofstream(path) << wanted;
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  const std::string found = text.str();
+  const size_t place = size_t(std::ranges::mismatch(found, wanted).in1 - found.begin());
+  EXPECT_TRUE(found == wanted) << path << " is out of date: it has\n"
+                               << line_at(found, place) << "\nwhere this program computes\n"
+                               << line_at(wanted, place) << "\nHALFULP_WRITE_MUTANTS=1 in its environment writes it.";
 }
 
 // Products of binary16 are multiples of 2^-48, far above the grid of binary32 results: no output can tell.
