@@ -1,8 +1,9 @@
 // Captured outputs of matrix units: what hardware made of given operands, to be held against the models.
 //
-// Two kinds of files are read, told apart by their first bytes; integers and arrays are little-endian.
+// Two kinds of files are read, told apart by their first bytes.
 //
-// Packs, "MMAG", one of a GPU and an operand format, which their names tell: GPU_FORMAT.bin, such as H100_E4M3.bin.
+// Packs, "MMAG", one of a GPU and an operand format, which their names tell: GPU_FORMAT.bin, such as H100_E4M3.bin;
+// integers and arrays are little-endian.
 //
 //     char[4] "MMAG"   uint16 version, 1   uint16 bytes of an operand   uint32 K   uint32 n   uint16 outputs
 //     char[16] name of each output, padded with zeros
@@ -10,29 +11,12 @@
 //
 // Of an output of binary16, c is C rounded to nearest even and D its numbers as binary32. Outputs of wgmma have c = 0.
 //
-// Captures of our own, tiles D = C + A·B of one instruction:
-//
-//     char[8] "HALFULPM"   uint32 version, 1   uint32 bytes of the header   the header, JSON
-//     for each segment A[tiles][m][k], B[tiles][n][k], C[tiles][m][n], D[tiles][m][n]: codes, each in the fewest of 1,
-//     2, 4 and 8 bytes that hold its format
-//
-// The header is an object with exactly these members:
-//
-//     "unit"         a name that `halfulp units` lists
-//     "instruction", "gpu", "sm", "driver", "cuda", "ptxas", "date"   texts: where the outputs are from
-//     "sass_opcodes" texts: what ptxas made of the instruction, in order
-//     "m", "n", "k"  of a tile; k is the unit's
-//     "a", "b", "c", "d"   formats, those of the unit
-//     "segments"     objects with "family" (a text), "seed" and "tiles" (whole numbers), and "offset" (bytes between
-//     the
-//                    header's end and the segment's A; segments lie one after the other)
-//     "sha256"       of all bytes after the header, in hexadecimal
+// Captures of our own, "HALFULPM": cuda/capture_file.h.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +29,6 @@ namespace halfulp::cli {
 /// Tiles of one unit, or single outputs as tiles of 1 x 1. Codes are those of the unit's formats.
 struct Capture {
   std::string name;        // of the output of a pack, of a segment's family
-  uint64_t seed = 0;       // of the generator of a segment's operands
   const MatrixUnit* unit;  // of matrix_units()
   size_t m = 1, n = 1;     // rows and columns of a tile
   size_t tiles = 0;
@@ -79,17 +62,5 @@ std::vector<Capture> read_captures(const std::string& path, std::string_view nam
 /// The unit that computed an output of a pack, such as "H100", "E4M3", "fp32_mmasync" and 32.
 /// Throws std::invalid_argument with what is known.
 const MatrixUnit& packed_unit(std::string_view gpu, std::string_view format, std::string_view output, size_t k);
-
-/// Where captures of our own come from; members of the header.
-struct Provenance {
-  std::string instruction, gpu, sm, driver, cuda, ptxas, date;
-  std::vector<std::string> sass_opcodes;
-};
-
-/// The bytes of a file of our own: captures of one unit with tiles of one shape, at least one of them.
-std::string capture_bytes(const Provenance& provenance, std::span<const Capture> segments);
-
-/// Writes them to a file that appears when it is complete.
-void write_captures(const std::string& path, const Provenance& provenance, std::span<const Capture> segments);
 
 }  // namespace halfulp::cli

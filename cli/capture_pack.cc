@@ -9,7 +9,6 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "cli/words.h"
 #include "formats/codec.h"
 
 namespace halfulp::cli {
@@ -49,7 +48,7 @@ const auto& find_row(std::string_view kind, std::string_view name, const Rows& r
     if (row.name == name) return row;
     names.push_back(row.name);
   }
-  throw UnknownName(kind, printable(name), names);
+  throw UnknownName(kind, name, names);
 }
 
 // Names are GENERATION.FAMILY.FORMAT[.f16], and .kK behind where an instruction of another k has the plain name.
@@ -87,8 +86,7 @@ std::vector<std::string> read_output_names(const InputFile& file, size_t count) 
   std::vector<std::string> names;
   while (names.size() < count) {
     names.push_back(read_output_name(file));
-    if (std::ranges::count(names, names.back()) > 1)
-      file.reject(fmt::format("output {} twice", printable(names.back())));
+    if (std::ranges::count(names, names.back()) > 1) file.reject(fmt::format("output {} twice", names.back()));
   }
   return names;
 }
@@ -130,16 +128,6 @@ void use_accumulator(const InputFile& file, Capture& capture) {
   for (size_t i = 0; i < capture.d.size(); ++i) capture.d[i] = narrowed(file, capture.d[i], i);
 }
 
-// What get() returns; what it complains about is the file's fault.
-template <class Get>
-decltype(auto) checked(const InputFile& file, Get get) {
-  try {
-    return get();
-  } catch (const std::invalid_argument& error) {
-    file.reject(error.what());
-  }
-}
-
 // What the file's name says.
 struct PackName {
   std::string_view gpu, format;
@@ -171,8 +159,8 @@ const MatrixUnit& packed_unit(std::string_view gpu, std::string_view format, std
 }
 
 std::vector<Capture> read_pack(const InputFile& file, std::string_view name) {
-  const PackName its_name = checked(file, [&] { return parse_pack_name(name); });
-  const size_t bytes = checked(file, [&] { return find_row("format", its_name.format, kFormats).bytes; });
+  const PackName its_name = file.checked([&] { return parse_pack_name(name); });
+  const size_t bytes = file.checked([&] { return find_row("format", its_name.format, kFormats).bytes; });
   if (const int version = read_integer<uint16_t>(file, "version"); version != kVersion)
     file.reject(fmt::format("version {} of packs; only {} is read", version, kVersion));
   if (const size_t given = read_integer<uint16_t>(file, "bytes of an operand"); given != bytes)
@@ -181,10 +169,10 @@ std::vector<Capture> read_pack(const InputFile& file, std::string_view name) {
   const std::vector<std::string> outputs = read_output_names(file, read_integer<uint16_t>(file, "number of outputs"));
   std::vector<Capture> captures;
   for (const std::string& output : outputs)
-    captures.push_back({.name = output,
-                        .unit = &checked(
-                            file, [&]() -> auto& { return packed_unit(its_name.gpu, its_name.format, output, k); }),
-                        .tiles = n});
+    captures.push_back(
+        {.name = output,
+         .unit = &file.checked([&]() -> auto& { return packed_unit(its_name.gpu, its_name.format, output, k); }),
+         .tiles = n});
 
   const std::vector<uint64_t> a = read_operands(file, bytes, n * k, "A"), b = read_operands(file, bytes, n * k, "B");
   const std::vector<uint64_t> c = read_words<uint32_t>(file, n, "C");

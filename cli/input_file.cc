@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "cli/words.h"
+
 namespace halfulp::cli {
 
 InputFile::InputFile(const std::string& path) : path_(path), file_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
@@ -18,7 +20,7 @@ InputFile::InputFile(const std::string& path) : path_(path), file_(open(path.c_s
 InputFile::~InputFile() { close(file_); }
 
 void InputFile::reject(std::string_view reason) const {
-  throw std::invalid_argument(fmt::format("{}: {}", path_, reason));
+  throw std::invalid_argument(fmt::format("{}: {}", path_, printable(reason)));
 }
 
 size_t InputFile::read_up_to(std::span<std::byte> bytes) const {
@@ -36,6 +38,13 @@ std::string InputFile::read_text(size_t size, std::string_view what) const {
   std::string text(size, '\0');
   if (read_up_to(std::as_writable_bytes(std::span(text))) < size) reject(fmt::format("ends inside the {}", what));
   return text;
+}
+
+std::string InputFile::read_rest(size_t most) const {
+  std::vector<char> bytes;
+  bytes.resize(read_values(bytes, most));
+  if (!is_at_end()) reject(fmt::format("goes on after {} bytes, the most that are read", most));
+  return {bytes.begin(), bytes.end()};
 }
 
 bool InputFile::is_at_end() const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,12 @@ class InputFile {
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  /// Throws std::invalid_argument: the file's name and the reason.
+  /// Throws std::invalid_argument: the file's name and the reason, which may quote the file.
   [[noreturn]] void reject(std::string_view reason) const;
+
+  /// What get() returns; what it complains about is the file's fault.
+  template <class Get>
+  decltype(auto) checked(Get get) const;
 
   /// Reads until `bytes` is full or the file ends; returns how much that is.
   size_t read_up_to(std::span<std::byte> bytes) const;
@@ -32,12 +37,24 @@ class InputFile {
   template <class Value>
   size_t read_values(std::vector<Value>& values, size_t count) const;
 
+  /// All that is left. Rejects a file that has more than `most` bytes left.
+  std::string read_rest(size_t most) const;
+
   bool is_at_end() const;
 
  private:
   std::string path_;
   int file_;
 };
+
+template <class Get>
+decltype(auto) InputFile::checked(Get get) const {
+  try {
+    return get();
+  } catch (const std::invalid_argument& error) {
+    reject(error.what());
+  }
+}
 
 template <class Value>
 size_t InputFile::read_values(std::vector<Value>& values, size_t count) const {

@@ -105,8 +105,7 @@ Header parse_header(const InputFile& file, std::string_view words, std::string_v
         fmt::format("its header is not {{'descr': '{}', 'fortran_order': False, 'shape': (...)}}, the {} array wanted",
                     wanted, meaning(wanted)));
   if (header.type != wanted)
-    file.reject(
-        fmt::format("its type is '{}'; only '{}', {}, is read", printable(*header.type), wanted, meaning(wanted)));
+    file.reject(fmt::format("its type is '{}'; only '{}', {}, is read", *header.type, wanted, meaning(wanted)));
   if (*header.fortran_order) file.reject("it is in Fortran order; only C order is read (numpy.ascontiguousarray)");
   return header;
 }

@@ -10,10 +10,6 @@
 
 namespace halfulp::cli {
 
-size_t code_bytes(std::string_view format) { return std::bit_ceil(size_t(operand_bits(format) + 7) / 8); }
-
-uint64_t largest_code(std::string_view format) { return ~uint64_t{0} >> (64 - operand_bits(format)); }
-
 std::string code_text(std::string_view format, uint64_t code) {
   return fmt::format("{:0{}x}", code, (operand_bits(format) + 3) / 4);
 }

@@ -10,12 +10,6 @@
 
 namespace halfulp::cli {
 
-/// 1, 2, 4 or 8: how many bytes one code has in files and streams.
-size_t code_bytes(std::string_view format);
-
-/// The largest code of the format; of tf32, which is a binary32 word with 13 idle bits, that of binary32.
-uint64_t largest_code(std::string_view format);
-
 /// In hexadecimal, with the digits of the largest code.
 std::string code_text(std::string_view format, uint64_t code);
 

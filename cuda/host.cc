@@ -1,6 +1,7 @@
 #include "cuda/host.h"
 
 #include <cpuid.h>
+#include <fmt/format.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -114,6 +115,17 @@ std::vector<uint8_t> run_once(RunTile run, const PackedTiles& tiles) {
   return d;
 }
 
+// What Linux says of the first processor, or "unknown".
+std::string cpu_fact(std::string_view key) {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = std::min(line.find(':'), line.size());
+    if (line.substr(0, line.find_last_not_of("\t ", colon - 1) + 1) == key)
+      return line.substr(std::min(colon + 2, line.size()));
+  }
+  return "unknown";
+}
+
 }  // namespace
 
 const std::vector<Instruction>& host_instructions() {
@@ -128,15 +140,9 @@ const std::vector<Instruction>& host_instructions() {
 }
 
 DeviceInfo host_info() {
-  constexpr std::string_view kKey = "model name";
-  std::ifstream file("/proc/cpuinfo");
-  std::string name = "unknown processor";
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with(kKey)) {
-      name = line.substr(std::min(line.find(": ") + 2, line.size()));
-      break;
-    }
-  return {name, 0, "", "", ""};
+  return {fmt::format("{}, family {}, model {}, stepping {}", cpu_fact("model name"), cpu_fact("cpu family"),
+                      cpu_fact("model"), cpu_fact("stepping")),
+          0, "", "", ""};
 }
 
 std::vector<uint8_t> run_host_tiles(const Instruction& instruction, const PackedTiles& tiles, int repeats) {

@@ -11,7 +11,7 @@ namespace halfulp::cuda {
 
 const std::vector<Instruction>& host_instructions();
 
-/// The processor's name; sm is 0.
+/// The processor's name, family, model and stepping; sm is 0.
 DeviceInfo host_info();
 
 /// As run_tiles.

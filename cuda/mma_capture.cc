@@ -19,6 +19,7 @@
 #include "cuda/host.h"
 #include "cuda/mma.h"
 #include "cuda/probes.h"
+#include "cuda/sass.h"
 #include "cuda/stimulus.h"
 #include "cuda/tiles.h"
 #include "formats/matrix_unit.h"
@@ -37,8 +38,9 @@ struct Settings {
   bool on_host = false;  // this processor's instructions
 };
 
-constexpr int kOutputsOfFamily = 4608;  // 36 tiles of 16 x 8; half as many would not kill all mutants (9.5)
-constexpr int kLiveBatchOutputs = 1 << 20;
+constexpr size_t kOutputsOfFamily = 4608;  // 36 tiles of 16 x 8; half as many would not kill all mutants (9.5)
+constexpr size_t kExplicitOutputs = 512;   // of these, those whose inputs are stored too
+constexpr size_t kLiveBatchOutputs = 1 << 20;
 constexpr size_t kKeptTiles = 16;  // mismatching ones of a family, per instruction
 
 using Runner = std::vector<uint8_t> (*)(const Instruction& instruction, const PackedTiles& tiles, int repeats);
@@ -51,6 +53,9 @@ struct Task {
   Shape shape = shape_of(instruction);
 
   std::string unit_name() const { return unit == nullptr ? "" : unit->name; }
+  size_t outputs_of_tile() const { return size_t(shape.m) * size_t(shape.n); }
+  /// The fewest tiles with so many outputs.
+  size_t tiles_with(size_t outputs) const { return (outputs + outputs_of_tile() - 1) / outputs_of_tile(); }
 };
 
 Task task_of(const Instruction& instruction, Runner run, int sm) {
@@ -62,18 +67,19 @@ Task task_of(const Instruction& instruction, Runner run, int sm) {
 // ---- running ----
 
 Segment run_segment(const Task& task, std::string family, uint64_t seed, std::vector<Tile> tiles, int repeats) {
-  Segment segment{std::move(family), seed, {}, {}};
+  Segment segment{.family = std::move(family), .seed = seed};
   segment.outputs =
       unpack_outputs(task.instruction, task.run(task.instruction, pack(task.instruction, tiles), repeats));
   for (Tile& tile : tiles) segment.tiles.push_back(recorded(task.instruction, std::move(tile)));
   return segment;
 }
 
-std::vector<Tile> make_tiles(const Shape& shape, StimulusFamily family, uint64_t seed, uint64_t first, int count) {
-  std::vector<Tile> tiles(size_t(std::max(count, 0)));
-#pragma omp parallel for schedule(dynamic)
-  for (int i = 0; i < count; ++i) tiles[size_t(i)] = make_tile(shape, family, seed, first + uint64_t(i));
-  return tiles;
+// Tiles of a family by their numbers.
+Segment run_family(const Task& task, StimulusFamily family, uint64_t seed, uint64_t first, size_t count, int repeats) {
+  Segment segment =
+      run_segment(task, std::string(name(family)), seed, make_tiles(task.shape, family, seed, first, count), repeats);
+  segment.first = first;
+  return segment;
 }
 
 // Tiles whose outputs are not all what the unit computes, in order.
@@ -98,8 +104,8 @@ void print_difference(const Task& task, const Segment& segment, size_t tile) {
   const std::vector<uint64_t>& got = segment.outputs[tile];
   const size_t at = size_t(std::ranges::mismatch(want, got).in1 - want.begin());
   fmt::print("  {} seed {} tile {}: row {}, column {}: c {:x} gives {:x}, {} {:x}\n", segment.family, segment.seed,
-             tile, at / size_t(task.shape.n), at % size_t(task.shape.n), segment.tiles[tile].c[at], got[at],
-             task.unit->name, want[at]);
+             segment.first + tile, at / size_t(task.shape.n), at % size_t(task.shape.n), segment.tiles[tile].c[at],
+             got[at], task.unit->name, want[at]);
 }
 
 // How many tiles of a segment differ; prints the first.
@@ -122,34 +128,54 @@ std::string read_text(const std::string& path) {
   return text.str();
 }
 
+std::string target_of(const DeviceInfo& device) { return device.sm == 0 ? "" : fmt::format("sm_{}", device.sm); }
+
+Provenance provenance_of(const Task& task, const DeviceInfo& device, const std::string& sass) {
+  std::vector<std::string> opcodes = opcodes_of(sass, task.instruction.name, device.sm);
+  if (opcodes.empty()) opcodes = {"not recorded"};
+  return {.instruction = std::string(task.instruction.ptx),
+          .device = device.name,
+          .sm = target_of(device),
+          .driver = device.driver,
+          .cuda = device.cuda,
+          .ptxas = device.ptxas,
+          .date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr))),
+          .sass_opcodes = std::move(opcodes)};
+}
+
 void write_capture(const Settings& settings, const Task& task, const DeviceInfo& device, const std::string& sass,
-                   std::string_view ending, const std::vector<Segment>& segments) {
-  const Provenance from = {task.unit_name(), std::string(task.instruction.ptx), device,
-                           opcodes_of(sass, task.instruction.name, device.sm),
-                           fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))};
-  const std::string target = device.sm == 0 ? "" : fmt::format(".sm_{}", device.sm);
+                   std::string_view ending, std::vector<Segment> segments) {
+  const std::string target = device.sm == 0 ? "" : "." + target_of(device);
   const std::string path = fmt::format("{}/{}{}{}", settings.out, task.instruction.name, target, ending);
   std::filesystem::create_directories(settings.out);
   std::ofstream file(path, std::ios::binary);
-  file << capture_bytes(task.shape, from, segments);
+  file << capture_bytes({task.unit_name(), task.shape, provenance_of(task, device, sass), std::move(segments)});
   if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
   fmt::print("  wrote {}\n", path);
 }
 
 // ---- the two modes ----
 
+// Enough random tiles of a family. All but the first are seeded where what is recorded is what was made.
+void capture_family(const Settings& settings, const Task& task, StimulusFamily family, std::vector<Segment>& segments) {
+  const size_t tiles = task.tiles_with(kOutputsOfFamily);
+  const bool has_seeds = task.instruction.recorded == Recorded::AsGiven;
+  const size_t stored = has_seeds ? std::min(task.tiles_with(kExplicitOutputs), tiles) : tiles;
+  segments.push_back(run_family(task, family, settings.seed, 0, stored, settings.repeats));
+  if (stored == tiles) return;
+  segments.push_back(run_family(task, family, settings.seed, stored, tiles - stored, settings.repeats));
+  segments.back().stored = Stored::Seeded;
+}
+
 // Directed probes and a set of tiles of each family, as a file.
 size_t capture(const Settings& settings, const Task& task, const DeviceInfo& device, const std::string& sass) {
   std::vector<Segment> segments;
   for (Probe& probe : directed_probes(task.shape, task.unit == nullptr ? 0 : task.unit->fraction))
     segments.push_back(run_segment(task, probe.name, 0, std::move(probe.tiles), settings.repeats));
-  const int tiles = std::max(kOutputsOfFamily / (task.shape.m * task.shape.n), 1);
-  for (const StimulusFamily family : kStimulusFamilies)
-    segments.push_back(run_segment(task, std::string(name(family)), settings.seed,
-                                   make_tiles(task.shape, family, settings.seed, 0, tiles), settings.repeats));
+  for (const StimulusFamily family : kStimulusFamilies) capture_family(settings, task, family, segments);
   size_t differing = 0;
   for (const Segment& segment : segments) differing += report(task, segment);
-  write_capture(settings, task, device, sass, ".bin", segments);
+  write_capture(settings, task, device, sass, ".bin", std::move(segments));
   return differing;
 }
 
@@ -160,27 +186,27 @@ size_t compare_live(const Settings& settings, const Task& task, const DeviceInfo
     return 0;
   }
   const uint64_t seed = settings.seed + 1;
-  const int outputs_of_tile = task.shape.m * task.shape.n, batch = kLiveBatchOutputs / outputs_of_tile;
+  const size_t batch = kLiveBatchOutputs / task.outputs_of_tile();
   std::vector<Segment> kept;
-  for (const StimulusFamily family : kStimulusFamilies) kept.push_back({std::string(name(family)), seed, {}, {}});
+  for (const StimulusFamily family : kStimulusFamilies)
+    kept.push_back({.family = std::string(name(family)), .seed = seed});
   uint64_t done = 0;
   size_t differing = 0;
   for (uint64_t turn = 0; done < settings.live; ++turn) {
     const size_t number = turn % std::size(kStimulusFamilies);
-    const uint64_t first = turn / std::size(kStimulusFamilies) * uint64_t(batch);
-    const Segment all = run_segment(task, kept[number].family, seed,
-                                    make_tiles(task.shape, kStimulusFamilies[number], seed, first, batch), 1);
+    const uint64_t first = turn / std::size(kStimulusFamilies) * batch;
+    const Segment all = run_family(task, kStimulusFamilies[number], seed, first, batch, 1);
     for (const size_t tile : differing_tiles(task, all)) {
       if (differing++ == 0) print_difference(task, all, tile);
       if (kept[number].tiles.size() == kKeptTiles) continue;
       kept[number].tiles.push_back(all.tiles[tile]);
       kept[number].outputs.push_back(all.outputs[tile]);
     }
-    done += uint64_t(batch) * uint64_t(outputs_of_tile);
+    done += batch * task.outputs_of_tile();
   }
   fmt::print("  {} outputs compared, {} tiles differ\n", done, differing);
   std::erase_if(kept, [](const Segment& segment) { return segment.tiles.empty(); });
-  if (!kept.empty()) write_capture(settings, task, device, sass, ".differing.bin", kept);
+  if (!kept.empty()) write_capture(settings, task, device, sass, ".differing.bin", std::move(kept));
   return differing;
 }
 

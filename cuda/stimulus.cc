@@ -257,4 +257,11 @@ Tile make_tile(const Shape& shape, StimulusFamily family, uint64_t seed, uint64_
   return {};
 }
 
+std::vector<Tile> make_tiles(const Shape& shape, StimulusFamily family, uint64_t seed, uint64_t first, size_t count) {
+  std::vector<Tile> tiles(count);
+#pragma omp parallel for schedule(dynamic)
+  for (size_t i = 0; i < count; ++i) tiles[i] = make_tile(shape, family, seed, first + i);
+  return tiles;
+}
+
 }  // namespace halfulp::cuda

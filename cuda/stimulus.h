@@ -1,7 +1,7 @@
 // Inputs of matrix instructions, made to tell competing models apart: six families of random tiles.
 //
 // A tile is a function of (shape, family, seed, number) alone: Philox words and whole numbers, no floating point. What
-// it holds is frozen, so that a capture can be told apart from its inputs only by what the hardware made of them.
+// it holds is frozen, so that a capture need not store it.
 // Sections are those of the specification of matrix units.
 #pragma once
 
@@ -41,7 +41,13 @@ inline constexpr StimulusFamily kStimulusFamilies[] = {StimulusFamily::Normal,  
                                                        StimulusFamily::FiniteBits, StimulusFamily::Window,
                                                        StimulusFamily::Cancel,     StimulusFamily::Tiny};
 
+/// Of make_tile: whatever changes a tile changes this number too.
+inline constexpr uint64_t kGeneratorVersion = 1;
+
 Tile make_tile(const Shape& shape, StimulusFamily family, uint64_t seed, uint64_t number);
+
+/// Those of the numbers first, first + 1, ….
+std::vector<Tile> make_tiles(const Shape& shape, StimulusFamily family, uint64_t seed, uint64_t first, size_t count);
 
 /// A format's codes as fields, binary64 and integers included.
 struct CodeFields {

@@ -567,4 +567,8 @@ int operand_bits(std::string_view format) {
   return format == "tf32" ? 32 : parse_format(format).bits();
 }
 
+size_t code_bytes(std::string_view format) { return std::bit_ceil(size_t(operand_bits(format) + 7) / 8); }
+
+uint64_t largest_code(std::string_view format) { return ~uint64_t{0} >> (64 - operand_bits(format)); }
+
 }  // namespace halfulp

@@ -5,8 +5,10 @@
 // result.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "formats/matrix_unit.h"
 
@@ -28,5 +30,11 @@ int64_t whole_number(std::string_view format, uint64_t code);
 
 /// Bits of one operand in memory.
 int operand_bits(std::string_view format);
+
+/// 1, 2, 4 or 8: how many bytes one code has in files and streams.
+size_t code_bytes(std::string_view format);
+
+/// The largest code of the format; of tf32, which is a binary32 word with 13 idle bits, that of binary32.
+uint64_t largest_code(std::string_view format);
 
 }  // namespace halfulp

@@ -288,7 +288,7 @@ void add_processors(std::vector<MatrixUnit>& all) {
   using enum DotOperation;
   constexpr std::string_view kAmx = "Intel AMX", kAvx = "x86 AVX-512", kNeon = "Arm";
   flush(add("x86.vdpbf16ps", kAvx, "VDPBF16PS", "bfloat16", "bfloat16", "binary32", 2, OddFirstChain, 2,
-            Evidence::Verified, "Intel SDM; an AMD EPYC agrees"));
+            Evidence::Verified, "Intel SDM; captured on an AMD EPYC"));
   flush(add("x86.tdpbf16ps", kAmx, "TDPBF16PS", "bfloat16", "bfloat16", "binary32", 32, TwoChains, 32,
             Evidence::Specified, kSdm));
   MatrixUnit& half = add("x86.tdpfp16ps", kAmx, "TDPFP16PS", "binary16", "binary16", "binary32", 32, TwoChains, 32,
@@ -296,8 +296,8 @@ void add_processors(std::vector<MatrixUnit>& all) {
   half.flushes_accumulator = half.flushes_results = true;
   flush(add("x86.tmmultf32ps", kAmx, "TMMULTF32PS", "tf32", "tf32", "binary32", 16, FmaChain, 1, Evidence::ReadInSource,
             "gcc.target/i386/amxtf32-mmultf32ps-2.c"));
-  all.push_back(
-      whole("x86.vpdpbusd", kAvx, "VPDPBUSD", "uint8", "int8", 4, false, Evidence::Verified, "an AMD EPYC agrees"));
+  all.push_back(whole("x86.vpdpbusd", kAvx, "VPDPBUSD", "uint8", "int8", 4, false, Evidence::Verified,
+                      "captured on an AMD EPYC"));
   all.push_back(whole("x86.tdpbssd", kAmx, "TDPBSSD", "int8", "int8", 64, false, Evidence::Unverified, "from memory"));
   MatrixUnit& odd = add("arm.bfdot", kNeon, "BFDOT, FPCR.EBF = 0", "bfloat16", "bfloat16", "binary32", 2, UnfusedPairs,
                         2, Evidence::Specified, kArm);
@@ -317,8 +317,9 @@ void add_processors(std::vector<MatrixUnit>& all) {
   }
 }
 
-// Captured outputs of the hardware, "GPU_FORMAT OUTPUT" as their packs spell it, and the units that they replay
-// through. Packs hold numbers near N(0, 1): no subnormals, no NaN, no infinity. Those of wgmma have c = 0.
+// Captured outputs of the hardware and the units that they replay through: "GPU_FORMAT OUTPUT" as packs spell it, or
+// the name of a file of tests/fixtures. Packs hold numbers near N(0, 1): no subnormals, no NaN, no infinity. Those of
+// wgmma have c = 0.
 constexpr std::pair<std::string_view, std::string_view> kFixtures[] = {
     {"volta.mma.f16", "V100_fp16 fp32"},
     {"volta.mma.f16.f16", "V100_fp16 fp16"},
@@ -344,6 +345,8 @@ constexpr std::pair<std::string_view, std::string_view> kFixtures[] = {
     {"hopper.wgmma.e5m2", "H100_E5M2 fp32"},
     {"hopper.mma.e5m2", "H100_E5M2 fp32_mmasync"},
     {"hopper.mma.e5m2.f16", "H100_E5M2 fp16"},
+    {"x86.vdpbf16ps", "x86_vdpbf16ps.epyc"},
+    {"x86.vpdpbusd", "x86_vpdpbusd.epyc"},
 };
 
 void add_fixtures(std::vector<MatrixUnit>& all) {

@@ -11,9 +11,9 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "formats/digest.h"
 #include "sim/data_files.h"
 #include "sim/datasets_toml.h"  // generated from sim/datasets.toml
-#include "sim/digest.h"
 
 namespace halfulp {
 namespace {

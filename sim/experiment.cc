@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "formats/digest.h"
 #include "sim/dataset.h"
-#include "sim/digest.h"
 #include "sim/numerics.h"
 #include "sim/task.h"
 

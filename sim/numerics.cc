@@ -7,8 +7,8 @@
 
 #include "formats/block.h"
 #include "formats/cast.h"
+#include "formats/digest.h"
 #include "formats/philox.h"
-#include "sim/digest.h"
 #include "sim/elementary.h"
 #include "sim/trainer.h"
 

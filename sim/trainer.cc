@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "sim/digest.h"
+#include "formats/digest.h"
 
 namespace halfulp {
 namespace {

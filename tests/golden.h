@@ -1,4 +1,4 @@
-// Captured outputs of hardware, which are data of others and lie beside the project.
+// Captured outputs of hardware: packs, which are data of others and lie beside the project, and captures of our own.
 #pragma once
 
 #include <algorithm>
@@ -15,15 +15,20 @@ inline std::string golden_folder() {
   return folder ? folder : HALFULP_SOURCE_DIR "/../shared/golden";
 }
 
-/// The packs in it, sorted; none where it is missing.
-inline std::vector<std::string> golden_packs() {
-  std::vector<std::string> packs;
+/// The files *.bin of a folder, sorted; none where it is missing.
+inline std::vector<std::string> bin_files(const std::string& folder) {
+  std::vector<std::string> files;
   std::error_code missing;
-  for (const auto& entry : std::filesystem::directory_iterator(golden_folder(), missing))
-    if (entry.path().extension() == ".bin") packs.push_back(entry.path().string());
-  std::ranges::sort(packs);
-  return packs;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, missing))
+    if (entry.path().extension() == ".bin") files.push_back(entry.path().string());
+  std::ranges::sort(files);
+  return files;
 }
+
+inline std::vector<std::string> golden_packs() { return bin_files(golden_folder()); }
+
+/// Captures of our own, which are in the tree.
+inline std::vector<std::string> own_captures() { return bin_files(HALFULP_SOURCE_DIR "/tests/fixtures"); }
 
 inline std::string no_golden() { return "no packs of captured outputs in " + golden_folder() + " (HALFULP_GOLDEN)"; }
 

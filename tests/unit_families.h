@@ -1,4 +1,5 @@
 // Operands for matrix units that show what plain random numbers hide: section 9 of the specification of matrix units.
+// They are the same on every machine: no mathematical functions, and one random number after the other.
 #pragma once
 
 #include <algorithm>
@@ -110,7 +111,7 @@ class UnitStimulus {
  private:
   void fill(UnitFamily family, UnitRecord& record) {
     switch (family) {
-      case UnitFamily::Normal: return fill_with(record, [&](const UnitNumbers& x) { return x.of(normal_(random_)); });
+      case UnitFamily::Normal: return fill_with(record, [&](const UnitNumbers& x) { return x.of(normal()); });
       case UnitFamily::Bits: return fill_with(record, [&](const UnitNumbers& x) { return bits(x); });
       case UnitFamily::FiniteBits: return fill_with(record, [&](const UnitNumbers& x) { return finite(x); });
       case UnitFamily::Window: return window(record);
@@ -132,6 +133,12 @@ class UnitStimulus {
   uint64_t finite(const UnitNumbers& x) {
     for (;;)
       if (const uint64_t code = bits(x); x.is_finite(code)) return code;
+  }
+  // Twelve uniform numbers in [0, 1), less 6, have variance 1.
+  double normal() {
+    double sum = -6;
+    for (int i = 0; i < 12; ++i) sum += double(random_() >> 11) * 0x1p-53;
+    return sum;
   }
   int between(int least, int most) { return least + int(random_() % uint64_t(most - least + 1)); }
   bool one_in(unsigned count) { return random_() % count == 0; }
@@ -175,9 +182,9 @@ class UnitStimulus {
   }
 
   void near_floor(UnitRecord& record) {
-    const bool negative = one_in(2);
+    const bool negative = one_in(2), other_negative = one_in(2);
     put_power(record, c_.lowest() - between(0, 1), negative);
-    put_power(record, c_.lowest() - between(1, 26), one_in(2) != negative);
+    put_power(record, c_.lowest() - between(1, 26), other_negative);
     record.c = one_in(4) ? c_.around(c_.lowest(), random_) : 0;
   }
 
@@ -193,13 +200,13 @@ class UnitStimulus {
   uint64_t scale(UnitFamily family) {
     const Format format = parse_format(unit_.scale);
     if (family == UnitFamily::Bits) return random_() >> (64 - format.bits());
-    return encode(format, {}, Real::of(std::ldexp(1 + double(random_() % 8) / 8, between(-4, 4))));
+    const double fraction = double(random_() % 8) / 8;
+    return encode(format, {}, Real::of(std::ldexp(1 + fraction, between(-4, 4))));
   }
 
   const MatrixUnit& unit_;
   UnitNumbers a_, b_, c_;
   std::mt19937_64 random_;
-  std::normal_distribution<double> normal_;
 };
 
 }  // namespace halfulp

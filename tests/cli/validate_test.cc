@@ -2,11 +2,14 @@
 
 #include <bit>
 #include <map>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "cli/capture.h"
+#include "cuda/capture_file.h"
+#include "cuda/tiles.h"
 #include "tests/cli/command.h"
 #include "tests/golden.h"
 
@@ -15,45 +18,79 @@ namespace {
 
 using cli::Capture;
 
-// ---- packs and units prove each other ----
+// ---- captured outputs and units prove each other ----
 
 /// "H100_E4M3 fp32": the pack, and one of its outputs.
-struct Fixture {
+struct PackFixture {
   std::string gpu, format, output;
 };
 
-Fixture parse_fixture(std::string_view text) {
+/// Nothing where the fixture is a capture of our own.
+std::optional<PackFixture> parse_pack_fixture(std::string_view text) {
   const size_t split = text.find('_'), space = text.find(' ');
-  return {std::string(text.substr(0, split)), std::string(text.substr(split + 1, space - split - 1)),
-          std::string(text.substr(space + 1))};
+  if (space == std::string_view::npos) return std::nullopt;
+  return PackFixture{std::string(text.substr(0, split)), std::string(text.substr(split + 1, space - split - 1)),
+                     std::string(text.substr(space + 1))};
 }
+
+std::string stem_of(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
 TEST(Fixtures, each_is_of_the_unit_that_names_it) {
   std::set<std::string_view> seen;
   for (const MatrixUnit& unit : matrix_units())
     for (const std::string_view text : unit.fixtures) {
-      const Fixture fixture = parse_fixture(text);
-      EXPECT_EQ(&cli::packed_unit(fixture.gpu, fixture.format, fixture.output, size_t(unit.k)), &unit) << text;
       EXPECT_TRUE(seen.insert(text).second) << text << " twice";
+      const std::optional<PackFixture> pack = parse_pack_fixture(text);
+      if (!pack) continue;
+      EXPECT_EQ(&cli::packed_unit(pack->gpu, pack->format, pack->output, size_t(unit.k)), &unit) << text;
     }
 }
 
-TEST(Fixtures, each_replays_bit_for_bit_and_each_output_is_one) {
+/// Expects that a capture replays through its unit, which names it.
+void expect_proves_its_unit(const Capture& capture, const std::string& fixture) {
+  EXPECT_EQ(cli::replay(capture, *capture.unit).matched, capture.d.size()) << fixture << ", " << capture.name;
+  EXPECT_EQ(std::ranges::count(capture.unit->fixtures, fixture), 1) << fixture << " and " << capture.unit->name;
+}
+
+/// The fixtures of all units: packs, or captures of our own.
+std::set<std::string> claimed(bool packs) {
+  std::set<std::string> all;
+  for (const MatrixUnit& unit : matrix_units())
+    for (const std::string_view fixture : unit.fixtures)
+      if (parse_pack_fixture(fixture).has_value() == packs) all.emplace(fixture);
+  return all;
+}
+
+TEST(Fixtures, each_output_of_a_pack_replays_and_is_one) {
   const std::vector<std::string> packs = golden_packs();
   if (packs.empty()) GTEST_SKIP() << no_golden();
   std::set<std::string> replayed;
   for (const std::string& pack : packs)
     for (const Capture& capture : cli::read_captures(pack)) {
-      const std::string fixture = std::filesystem::path(pack).stem().string() + " " + capture.name;
+      const std::string fixture = stem_of(pack) + " " + capture.name;
       EXPECT_EQ(capture.d.size(), 5000u) << fixture;
-      EXPECT_EQ(cli::replay(capture, *capture.unit).matched, capture.d.size()) << fixture;
-      EXPECT_EQ(std::ranges::count(capture.unit->fixtures, fixture), 1) << fixture << " and " << capture.unit->name;
+      expect_proves_its_unit(capture, fixture);
       replayed.insert(fixture);
     }
-  for (const MatrixUnit& unit : matrix_units()) {
-    if (unit.evidence != Evidence::Hardware) continue;
-    for (const std::string_view fixture : unit.fixtures)
-      EXPECT_TRUE(replayed.contains(std::string(fixture))) << unit.name << " claims " << fixture;
+  EXPECT_EQ(replayed, claimed(true));
+}
+
+TEST(Fixtures, each_capture_of_our_own_replays_and_is_one) {
+  std::set<std::string> replayed;
+  for (const std::string& path : own_captures()) {
+    for (const Capture& capture : cli::read_captures(path)) expect_proves_its_unit(capture, stem_of(path));
+    replayed.insert(stem_of(path));
+  }
+  EXPECT_EQ(replayed, claimed(false));
+}
+
+TEST(Fixtures, captures_of_our_own_say_where_they_are_from) {
+  for (const std::string& path : own_captures()) {
+    const cuda::Provenance from = cuda::parse_capture(read_file(path)).from;
+    EXPECT_FALSE(from.instruction.empty() || from.date.empty()) << path;
+    EXPECT_NE(from.device.find(path.ends_with(".epyc.bin") ? "AMD EPYC, family 25, model 17" : "NVIDIA"),
+              std::string::npos)
+        << path << ": " << from.device;
   }
 }
 
@@ -123,7 +160,7 @@ TEST(Packs, a_mismatch_is_shown_in_full_with_exit_code_1) {
       "tile 0, row 0, column 0: captured 4401, computed 4400; a 3c00 4000 0000 0000; b 3c00 3c00 0000 0000; c 3c00");
 }
 
-void expect_pack_turned_down(const std::string& name, const std::string& bytes, const std::string& part) {
+void expect_file_turned_down(const std::string& name, const std::string& bytes, const std::string& part) {
   const ScratchFolder scratch;
   write_file(scratch.file(name), bytes);
   expect_unusable({"validate", scratch.file(name)}, {name, part});
@@ -131,7 +168,7 @@ void expect_pack_turned_down(const std::string& name, const std::string& bytes, 
 
 TEST(Packs, unusable_ones_are_turned_down) {
   const auto reject = [](Pack pack, const std::string& part, const std::string& name = "V100_fp16.bin") {
-    expect_pack_turned_down(name, pack.bytes(), part);
+    expect_file_turned_down(name, pack.bytes(), part);
   };
   reject({.magic = "MMAX"}, "it begins neither with MMAG nor with HALFULPM");
   reject({.version = 2}, "version 2 of packs; only 1 is read");
@@ -165,127 +202,66 @@ TEST(Packs, every_cut_and_every_longer_one_is_turned_down) {
   EXPECT_THROW(cli::read_captures(path), std::invalid_argument);
 }
 
-// ---- captures of our own ----
+// ---- captures of our own; tests/cuda/capture_file_test.cc has the format ----
 
-Capture small_capture(const std::string& unit_name, size_t m, size_t n, size_t tiles) {
-  Capture capture{.name = "bits", .seed = 7, .unit = &find_matrix_unit(unit_name), .m = m, .n = n, .tiles = tiles};
-  const size_t k = size_t(capture.unit->k);
-  const auto fill = [](std::vector<uint64_t>& codes, size_t count, uint64_t largest) {
-    for (size_t i = 0; i < count; ++i) codes.push_back(i * 0x9e3779b97f4a7c15 >> 8 & largest);
-  };
-  const auto largest = [](std::string_view format) { return ~uint64_t{0} >> (64 - operand_bits(format)); };
-  fill(capture.a, tiles * m * k, largest(capture.unit->a));
-  fill(capture.b, tiles * n * k, largest(capture.unit->b));
-  fill(capture.c, tiles * m * n, largest(capture.unit->accumulator));
-  capture.d.resize(tiles * m * n);
-  for (size_t i = 0; i < capture.d.size(); ++i) capture.d[i] = dot_product_add(*capture.unit, capture.inputs(i));
+/// Two tiles of Volta's unit with what it computes: a seeded one and an explicit one.
+cuda::CaptureFile small_capture() {
+  const MatrixUnit& unit = find_matrix_unit("volta.mma.f16");
+  cuda::CaptureFile capture = {unit.name, {3, 2, unit.k, unit.a, unit.b, unit.accumulator}, {}, {}};
+  capture.from.sass_opcodes = {"HMMA.884"};
+  for (const uint64_t number : {0, 1}) {
+    const cuda::Tile tile = cuda::make_tile(capture.shape, cuda::StimulusFamily::Window, 7, number);
+    capture.segments.push_back({"window", 7, {tile}, {cuda::expected_outputs(unit, capture.shape, tile)}});
+  }
+  capture.segments[0].stored = cuda::Stored::Seeded;
   return capture;
 }
 
-const cli::Provenance kProvenance = {"mma.sync", "a GPU",  "90",         "1",
-                                     "13.0",     "13.0.1", "2026-01-01", {"HMMA.16816.F32"}};
-
-TEST(Captures, what_is_written_reads_back_and_replays) {
+TEST(Captures, each_segment_is_a_capture_and_replays) {
   const ScratchFolder scratch;
-  for (const char* unit : {"hopper.mma.f16", "hopper.mma.tf32", "hopper.wgmma.e4m3.f16", "ampere.mma.f64",
-                           "ampere.mma.s8.u8", "ampere.mma.s4", "ampere.mma.b1.xor"}) {
-    SCOPED_TRACE(unit);
-    const std::vector<Capture> written = {small_capture(unit, 3, 2, 2), small_capture(unit, 3, 2, 1)};
-    const std::string path = scratch.file("capture");
-    cli::write_captures(path, kProvenance, written);
-    const std::vector<Capture> read = cli::read_captures(path);
-    ASSERT_EQ(read.size(), 2u);
-    for (size_t i = 0; i < 2; ++i) {
-      EXPECT_EQ(read[i].unit, written[i].unit);
-      EXPECT_EQ(read[i].name, "bits");
-      EXPECT_EQ(read[i].seed, 7u);
-      EXPECT_EQ(read[i].tiles, written[i].tiles);
-      EXPECT_TRUE(read[i].a == written[i].a && read[i].b == written[i].b && read[i].c == written[i].c &&
-                  read[i].d == written[i].d);
-      EXPECT_EQ(cli::replay(read[i], *read[i].unit).matched, read[i].d.size());
-    }
-    EXPECT_EQ(halfulp_command({"validate", path}).exit_code, 0);
+  const std::string path = scratch.file("capture.bin");
+  const cuda::CaptureFile written = small_capture();
+  write_file(path, cuda::capture_bytes(written));
+  const std::vector<Capture> read = cli::read_captures(path);
+  ASSERT_EQ(read.size(), 2u);
+  for (size_t i = 0; i < read.size(); ++i) {
+    EXPECT_EQ(read[i].name, "window");
+    EXPECT_EQ(read[i].unit->name, "volta.mma.f16");
+    EXPECT_EQ(read[i].a, written.segments[i].tiles[0].a);
+    EXPECT_EQ(read[i].b, written.segments[i].tiles[0].b);
+    EXPECT_EQ(read[i].c, written.segments[i].tiles[0].c);
+    EXPECT_EQ(cli::replay(read[i], *read[i].unit).matched, 6u);
   }
+  EXPECT_EQ(halfulp_command({"validate", path}).exit_code, 0);
 }
 
 TEST(Captures, outputs_are_those_of_their_row_and_column) {
-  const Capture capture = small_capture("volta.mma.f16", 3, 2, 2);
+  Capture capture{.unit = &find_matrix_unit("volta.mma.f16"), .m = 3, .n = 2, .tiles = 2};
+  capture.a.resize(2 * 3 * 4);
+  capture.b.resize(2 * 2 * 4);
+  for (uint64_t i = 0; i < 12; ++i) capture.c.push_back(i);
   const DotInputs in = capture.inputs(6 + 2 * 2 + 1);  // tile 1, row 2, column 1
   EXPECT_EQ(in.a.data(), &capture.a[(3 + 2) * 4]);
   EXPECT_EQ(in.b.data(), &capture.b[(2 + 1) * 4]);
-  EXPECT_EQ(in.c, capture.c[11]);
+  EXPECT_EQ(in.c, 11u);
 }
 
-/// The bytes with a header that `change` spoils.
-template <class Change>
-std::string spoiled(Change change) {
-  const std::vector<Capture> written = {small_capture("volta.mma.f16", 1, 1, 2)};
-  const std::string bytes = cli::capture_bytes(kProvenance, written);
-  uint32_t size = 0;
-  bytes.copy(reinterpret_cast<char*>(&size), 4, 12);
-  auto json = nlohmann::ordered_json::parse(bytes.substr(16, size));
-  change(json);
-  const std::string header = json.dump();
-  return bytes.substr(0, 12) + bytes_of(std::vector{uint32_t(header.size())}) + header + bytes.substr(16 + size);
-}
-
-TEST(Captures, unusable_ones_are_turned_down) {
-  using Json = nlohmann::ordered_json;
-  const auto reject = [](auto change, const std::string& part) {
-    expect_pack_turned_down("capture", spoiled(change), part);
-  };
-  reject([](Json& json) { json["unit"] = "volta.mma.f61"; }, "header, \"unit\": no matrix unit named 'volta.mma.f61'");
-  reject([](Json& json) { json["unit"] = "blackwell.mxf4.e2m1"; }, "captures of units with block scales are not read");
-  reject([](Json& json) { json["unit"] = 1; }, "header, \"unit\": a text is expected");
-  reject([](Json& json) { json.erase("gpu"); }, "header has 17 members; 18 are known");
-  reject([](Json& json) { json["more"] = 1; }, "header has 19 members; 18 are known");
-  reject([](Json& json) { json.erase("gpu"), json["gpus"] = ""; }, "header has no \"gpu\"");
-  reject([](Json& json) { json["sass_opcodes"] = {1}; }, "header, \"sass_opcodes\": texts are expected");
-  reject([](Json& json) { json["k"] = 8; }, "header, \"k\": volta.mma.f16 has 4");
-  reject([](Json& json) { json["a"] = "bfloat16"; }, "header, \"a\": volta.mma.f16 has binary16");
-  reject([](Json& json) { json["m"] = 0; }, "header, \"m\": a whole number from 1 is expected");
-  reject([](Json& json) { json["m"] = -1; }, "header, \"m\": a whole number from 1 is expected");
-  reject([](Json& json) { json["n"] = 65537; }, "at most 65536 rows or columns");
-  reject([](Json& json) { json["segments"] = Json::array(); }, "header, \"segments\": a list that is not empty");
-  reject([](Json& json) { json["segments"] = {3}; }, "header, segment: a JSON object is expected");
-  reject([](Json& json) { json["segments"][0]["tiles"] = uint64_t{1} << 60; }, "\"tiles\": at most 4294967296");
-  reject([](Json& json) { json["segments"][0]["tiles"] = uint64_t{1} << 32; }, "its header says 34359738368");
-  reject([](Json& json) { json["segments"][0]["tiles"] = 3; },
-         "segment bits, C ends after 0 bytes; its header says 12");
-  reject([](Json& json) { json["segments"][0]["tiles"] = 1; }, "goes on after the last segment");
-  reject([](Json& json) { json["segments"][0]["offset"] = 1; }, "header, segment, \"offset\": 0 is expected");
-  reject([](Json& json) { json["sha256"] = std::string(64, '0'); }, "header, \"sha256\": the data has ");
-  reject([](Json& json) { json = 1; }, "header: a JSON object is expected");
-  expect_pack_turned_down("capture", std::string("HALFULPM\2\0\0\0\0\0\0\0", 16), "version 2 of captures; only 1");
-  expect_pack_turned_down("capture", std::string("HALFULPM\1\0\0\0\xff\xff\xff\x7f", 16),
-                          "a header of 2147483647 bytes");
-  expect_pack_turned_down("capture", std::string("HALFULPM\1\0\0\0\2\0\0\0{]", 18), "its header is not JSON");
-}
-
-TEST(Captures, every_cut_every_longer_one_and_every_flipped_bit_of_the_data_is_turned_down) {
-  const std::string bytes = spoiled([](auto&) {});
+TEST(Captures, a_mismatch_is_shown_with_its_place) {
   const ScratchFolder scratch;
-  const std::string path = scratch.file("capture");
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    write_file(path, bytes.substr(0, size));
-    EXPECT_THROW(cli::read_captures(path), std::invalid_argument) << size;
-  }
-  write_file(path, bytes + '\0');
-  EXPECT_THROW(cli::read_captures(path), std::invalid_argument);
-  for (size_t bit = 0; bit < 48 * 8; ++bit) {
-    std::string flipped = bytes;
-    flipped[bytes.size() - 48 + bit / 8] ^= char(1 << bit % 8);
-    write_file(path, flipped);
-    EXPECT_THROW(cli::read_captures(path), std::invalid_argument) << bit;
-  }
+  cuda::CaptureFile capture = small_capture();
+  capture.segments[1].outputs[0][3] ^= 1;
+  write_file(scratch.file("capture.bin"), cuda::capture_bytes(capture));
+  const CommandResult result = halfulp_command({"validate", scratch.file("capture.bin"), "--csv"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(csv_column(result.out, "matched"), (std::vector<std::string>{"6", "5"}));
+  EXPECT_TRUE(csv_column(result.out, "first_mismatch")[1].starts_with("tile 0, row 1, column 1: captured "));
 }
 
-// A pattern of int4 above its four bits is no code.
-TEST(Captures, codes_out_of_range_are_turned_down) {
-  Capture capture = small_capture("ampere.mma.s4", 1, 1, 1);
-  capture.a[3] = 16;
-  const std::string bytes = cli::capture_bytes(kProvenance, std::vector{capture});
-  expect_pack_turned_down("capture", bytes, "segment bits, A, code 3: 10 is not a code of int4");
+TEST(Captures, complaints_name_the_file) {
+  expect_file_turned_down("capture.bin", "HALFULPM", "capture.bin: ends inside the version");
+  cuda::CaptureFile capture = small_capture();
+  capture.unit = "volta\n.mma.f16";
+  expect_file_turned_down("capture.bin", cuda::capture_bytes(capture), "no matrix unit named 'volta?.mma.f16'");
 }
 
 // ---- the verb ----
@@ -299,6 +275,14 @@ TEST(Validate, all_packs_match) {
   EXPECT_EQ(csv_column(out, "matched"), std::vector<std::string>(24, "5000"));
   EXPECT_EQ(csv_column(out, "total"), std::vector<std::string>(24, "5000"));
   EXPECT_EQ(csv_column(out, "first_mismatch"), std::vector<std::string>(24, ""));
+}
+
+TEST(Validate, all_captures_of_our_own_match) {
+  std::vector<std::string> words = own_captures();
+  words.insert(words.begin(), "validate");
+  words.push_back("--csv");
+  const std::string out = output_of(words);
+  EXPECT_EQ(csv_column(out, "matched"), csv_column(out, "total"));
 }
 
 TEST(Validate, another_unit_may_be_tried) {

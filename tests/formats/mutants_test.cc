@@ -1,14 +1,23 @@
 // Would a wrong field of a matrix unit be noticed? Units with one field changed, each of which outputs must tell from
-// the real one: captured ones, where packs lie beside the project, and those of families of operands made for it. The
-// counts are printed: outputs that differ in 2,000 of each family, and in the packs.
+// the real one: captured ones, and those of families of operands made for it. How many do is cuda/MUTANTS.md, which
+//
+//     HALFULP_WRITE_MUTANTS=1 build/release/tests/formats_mutants_test
+//
+// writes.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/capture.h"
 #include "formats/dot_product.h"
@@ -55,6 +64,7 @@ const std::vector<Mutants>& mutants() {
       {"cdna3.mfma.f16", {"fraction=23", "fraction=25", "block=4", "sum_fraction=30", "rounding=toward_zero"}},
       {"cdna3.mfma.e4m3fnuz", {"fraction=23", "fraction=25", "block=8", "sum_fraction=24", "rounding=toward_zero"}},
       {"x86.vdpbf16ps", {"flushes_operands=false", "flushes_accumulator=false"}},
+      {"x86.vpdpbusd", {"saturates=true"}},
       {"arm.bfdot", {"rounding=ties_to_even", "flushes_operands=false", "flushes_accumulator=false"}},
   };
   return all;
@@ -85,14 +95,15 @@ struct Answers {
 const std::multimap<const MatrixUnit*, cli::Capture>& captures() {
   static const auto all = [] {
     std::multimap<const MatrixUnit*, cli::Capture> read;
-    for (const std::string& pack : golden_packs())
-      for (cli::Capture& capture : cli::read_captures(pack)) read.emplace(capture.unit, std::move(capture));
+    for (const std::vector<std::string>& files : {golden_packs(), own_captures()})
+      for (const std::string& file : files)
+        for (cli::Capture& capture : cli::read_captures(file)) read.emplace(capture.unit, std::move(capture));
     return read;
   }();
   return all;
 }
 
-size_t kills_of_packs(const MatrixUnit& unit, const MatrixUnit& mutant) {
+size_t kills_of_captures(const MatrixUnit& unit, const MatrixUnit& mutant) {
   size_t count = 0;
   const auto [begin, end] = captures().equal_range(&unit);
   for (auto capture = begin; capture != end; ++capture)
@@ -100,28 +111,91 @@ size_t kills_of_packs(const MatrixUnit& unit, const MatrixUnit& mutant) {
   return count;
 }
 
-TEST(Mutants, each_is_told_from_its_unit) {
-  fmt::print("{:55}", "mutant");
-  for (const char* family : kUnitFamilyNames) fmt::print("{:>8}", family);
-  fmt::print("{:>8}\n", "packs");
-  for (const auto& [name, changes] : mutants()) {
-    const MatrixUnit& unit = find_matrix_unit(name);
-    std::vector<Answers> answers;
+/// How many outputs tell a mutant from its unit.
+struct Row {
+  std::string mutant;
+  std::vector<int> of_families;  // none of units of whole numbers, which the families do not have
+  size_t of_captures;
+};
+
+std::vector<Row> rows_of(const Mutants& all) {
+  const MatrixUnit& unit = find_matrix_unit(all.unit);
+  std::vector<Answers> answers;
+  if (unit.operation != DotOperation::Integer)
     for (const UnitFamily family : kUnitFamilies) answers.emplace_back(unit, family);
-    for (const char* change : changes) {
-      const MatrixUnit mutant = parse_matrix_unit(fmt::format("{}:{}", name, change));
-      fmt::print("{:55}", mutant.name);
-      size_t all = 0;
-      for (const Answers& family : answers) {
-        const int count = family.kills(mutant);
-        fmt::print("{:8}", count);
-        all += size_t(count);
-      }
-      const size_t of_packs = kills_of_packs(unit, mutant);
-      fmt::print("{:8}\n", of_packs);
-      EXPECT_GT(all, 0u) << mutant.name << ": no family shows it";
-    }
+  std::vector<Row> rows;
+  for (const char* change : all.changes) {
+    const MatrixUnit mutant = parse_matrix_unit(fmt::format("{}:{}", unit.name, change));
+    Row& row = rows.emplace_back(mutant.name, std::vector<int>(), kills_of_captures(unit, mutant));
+    for (const Answers& family : answers) row.of_families.push_back(family.kills(mutant));
   }
+  return rows;
+}
+
+/// Those of all mutants.
+const std::vector<Row>& rows() {
+  static const std::vector<Row> all = [] {
+    std::vector<Row> made;
+    for (const Mutants& each : mutants()) std::ranges::move(rows_of(each), std::back_inserter(made));
+    return made;
+  }();
+  return all;
+}
+
+constexpr std::string_view kIntroduction = R"(# What tells a wrong field from the right one
+
+Each row is a unit with one other field, each column a family of inputs ({} outputs each; captured: all captured outputs
+of that unit, from packs and from `tests/fixtures`), each number how many outputs differ. Units of whole numbers have no
+families. Specification of matrix units, section 9.5.
+
+`build/release/tests/formats_mutants_test` fails where a row has no difference at all, and where this page is not what
+it computes; with `HALFULP_WRITE_MUTANTS=1` in its environment it writes the page.
+
+)";
+
+template <class Column>
+std::string line_of(std::string_view mutant, const std::vector<Column>& families, const auto& captured) {
+  return fmt::format("    {:55}{:>8}{:>10}\n", mutant, fmt::join(families, ""), captured);
+}
+
+/// What cuda/MUTANTS.md holds.
+std::string page() {
+  using Texts = std::vector<std::string_view>;
+  std::string text = fmt::format(kIntroduction, kRecords);
+  text += line_of("mutant", Texts(kUnitFamilyNames.begin(), kUnitFamilyNames.end()), "captured");
+  for (const Row& row : rows())
+    text += row.of_families.empty() ? line_of(row.mutant, Texts(kUnitFamilies.size(), "-"), row.of_captures)
+                                    : line_of(row.mutant, row.of_families, row.of_captures);
+  return text;
+}
+
+TEST(Mutants, each_is_told_from_its_unit) {
+  for (const Row& row : rows()) {
+    if (row.of_families.empty())
+      EXPECT_GT(row.of_captures, 0u) << row.mutant << ": no captured output shows it";
+    else
+      EXPECT_GT(std::ranges::max(row.of_families), 0) << row.mutant << ": no family shows it";
+  }
+}
+
+/// The line around a place.
+std::string_view line_at(std::string_view text, size_t place) {
+  const size_t begin = text.substr(0, place).rfind('\n') + 1;
+  return text.substr(begin, text.find('\n', begin) - begin);
+}
+
+// Without the packs the last column is not known.
+TEST(Mutants, the_page_is_up_to_date) {
+  if (golden_packs().empty()) GTEST_SKIP() << no_golden();
+  const std::string path = HALFULP_SOURCE_DIR "/cuda/MUTANTS.md", wanted = page();
+  if (std::getenv("HALFULP_WRITE_MUTANTS") != nullptr) std::ofstream(path) << wanted;
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  const std::string found = text.str();
+  const size_t place = size_t(std::ranges::mismatch(found, wanted).in1 - found.begin());
+  EXPECT_TRUE(found == wanted) << path << " is out of date: it has\n"
+                               << line_at(found, place) << "\nwhere this program computes\n"
+                               << line_at(wanted, place) << "\nHALFULP_WRITE_MUTANTS=1 in its environment writes it.";
 }
 
 // Products of binary16 are multiples of 2^-48, far above the grid of binary32 results: no output can tell.
@@ -136,7 +210,7 @@ TEST(Mutants, zero_exponents_of_binary16_products_show_nowhere) {
 
 // Captured outputs alone settle these; for what they cannot see, the specification's section 9.5 has the reasons.
 TEST(Mutants, packs_settle_fractions_blocks_and_roundings) {
-  if (captures().empty()) GTEST_SKIP() << no_golden();
+  if (golden_packs().empty()) GTEST_SKIP() << no_golden();
   for (const char* text :
        {"volta.mma.f16:fraction=22", "volta.mma.f16:fraction=24", "volta.mma.f16:block=2", "ampere.mma.f16.k8:block=4",
         "ampere.mma.bf16.k8:fraction=23", "ampere.mma.tf32.k4:fraction=25", "ada.mma.e4m3:block=32",
@@ -145,20 +219,40 @@ TEST(Mutants, packs_settle_fractions_blocks_and_roundings) {
         "hopper.wgmma.e4m3:fraction=12", "hopper.wgmma.e4m3:block=16", "hopper.wgmma.e5m2:result=tf32",
         "hopper.mma.e4m3.f16:block=8"}) {
     const std::string_view name = text;
-    EXPECT_GT(kills_of_packs(find_matrix_unit(name.substr(0, name.find(':'))), parse_matrix_unit(name)), 0u) << text;
+    EXPECT_GT(kills_of_captures(find_matrix_unit(name.substr(0, name.find(':'))), parse_matrix_unit(name)), 0u) << text;
   }
 }
 
 // Units whose operations differ, though their operands do not.
 TEST(Mutants, packs_settle_operations) {
-  if (captures().empty()) GTEST_SKIP() << no_golden();
+  if (golden_packs().empty()) GTEST_SKIP() << no_golden();
   const auto differ = [](const char* unit, const char* other) {
-    return kills_of_packs(find_matrix_unit(unit), find_matrix_unit(other));
+    return kills_of_captures(find_matrix_unit(unit), find_matrix_unit(other));
   };
   EXPECT_GT(differ("hopper.wgmma.e4m3", "hopper.mma.e4m3"), 1000u);
   EXPECT_GT(differ("hopper.mma.e4m3", "hopper.wgmma.e4m3"), 1000u);
   EXPECT_GT(differ("hopper.mma.e4m3.f16", "hopper.wgmma.e4m3.f16"), 100u);
   EXPECT_GT(differ("ada.mma.e4m3", "hopper.wgmma.e4m3"), 100u);
+}
+
+// What processors computed settles alone how they do it.
+TEST(Mutants, captures_of_processors_settle_flushing_and_operations) {
+  const auto expect_told = [](const char* name, const char* what, auto change) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    MatrixUnit mutant = unit;
+    change(mutant);
+    EXPECT_GT(kills_of_captures(unit, mutant), 0u) << name << ", " << what;
+  };
+  constexpr const char *kFloat = "x86.vdpbf16ps", *kInteger = "x86.vpdpbusd";
+  expect_told(kFloat, "operands", [](MatrixUnit& unit) { unit.flushes_operands = false; });
+  expect_told(kFloat, "accumulator", [](MatrixUnit& unit) { unit.flushes_accumulator = false; });
+  expect_told(kFloat, "results", [](MatrixUnit& unit) { unit.flushes_results = false; });
+  for (const DotOperation other : {DotOperation::FmaChain, DotOperation::TwoChains, DotOperation::UnfusedPairs,
+                                   DotOperation::FusedPairs, DotOperation::ExactFused})
+    expect_told(kFloat, std::string(name(other)).c_str(), [&](MatrixUnit& unit) { unit.operation = other; });
+  expect_told(kInteger, "saturation", [](MatrixUnit& unit) { unit.saturates = true; });
+  expect_told(kInteger, "signed a", [](MatrixUnit& unit) { unit.a = "int8"; });
+  expect_told(kInteger, "unsigned b", [](MatrixUnit& unit) { unit.b = "uint8"; });
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "sim/digest.h"
+#include "formats/digest.h"
 
 namespace halfulp {
 namespace {

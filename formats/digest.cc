@@ -1,4 +1,4 @@
-#include "sim/digest.h"
+#include "formats/digest.h"
 
 #include <fmt/ranges.h>
 #include <openssl/evp.h>
