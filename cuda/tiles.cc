@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "formats/dot_product.h"
 #include "formats/matrix_multiply.h"
 
 namespace halfulp::cuda {
@@ -35,7 +34,7 @@ std::vector<uint8_t> packed_codes(std::span<const Tile> tiles, std::vector<uint6
   return bytes;
 }
 
-// The same as dot_product_add for every output, by the unit's fast way.
+// The same as dot_product_add for every output.
 template <class Code, class Accumulator>
 std::vector<uint64_t> multiplied(const MatrixUnit& unit, const Shape& shape, const Tile& tile) {
   const std::vector<Code> a(tile.a.begin(), tile.a.end()), b(tile.b.begin(), tile.b.end());
@@ -86,19 +85,11 @@ Tile recorded(const Instruction& instruction, Tile tile) {
 }
 
 std::vector<uint64_t> expected_outputs(const MatrixUnit& unit, const Shape& shape, const Tile& tile) {
-  if (has_fast_way(unit)) {
-    const int bits = std::max(code_fields(shape.a).bits, code_fields(shape.b).bits);
-    if (bits == 8) return multiplied<uint8_t>(unit, shape, tile);
-    if (bits == 16) return multiplied<uint16_t>(unit, shape, tile);
-    return multiplied<uint32_t>(unit, shape, tile);
-  }
-  const size_t n = size_t(shape.n), k = size_t(shape.k);
-  std::vector<uint64_t> d(tile.c.size());
-  for (size_t at = 0; at < d.size(); ++at)
-    d[at] = dot_product_add(unit, {.a = std::span(tile.a).subspan(at / n * k, k),
-                                   .b = std::span(tile.b).subspan(at % n * k, k),
-                                   .c = tile.c[at]});
-  return d;
+  const int bits = std::max(code_fields(shape.a).bits, code_fields(shape.b).bits);
+  if (bits <= 8) return multiplied<uint8_t>(unit, shape, tile);
+  if (bits <= 16) return multiplied<uint16_t>(unit, shape, tile);
+  if (bits <= 32) return multiplied<uint32_t>(unit, shape, tile);
+  return multiplied<uint64_t, uint64_t>(unit, shape, tile);
 }
 
 }  // namespace halfulp::cuda
