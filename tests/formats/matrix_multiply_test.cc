@@ -343,8 +343,9 @@ Comparison compare(const UnitFamily& family, size_t outputs) {
   if (std::string_view(name(active_isa())) != isa) std::exit(2);
   for (const UnitFamily& family : kUnitFamilies) {
     const Comparison found = compare(family, outputs);
-    std::cerr << fmt::format("{}, {}: {} outputs{}{}\n", isa, family.name, found.outputs,
-                             found.difference.empty() ? ", no difference" : ": ", found.difference);
+    std::cout << fmt::format("{}, {}: {} outputs{}{}", isa, family.name, found.outputs,
+                             found.difference.empty() ? ", no difference" : ": ", found.difference)
+              << std::endl;
     if (!found.difference.empty()) std::exit(1);
   }
   std::exit(0);
