@@ -466,11 +466,16 @@ uint64_t two_chains(const Operands& all) {
   return code_of(flushed_result(all.unit, c + flushed_result(all.unit, even + odd)));
 }
 
+[[gnu::noinline]] double fma_chain(const DotInputs& in, size_t k) {
+  double c = std::bit_cast<double>(in.c);
+  for (size_t i = 0; i < k; ++i) c = std::fma(std::bit_cast<double>(in.a[i]), std::bit_cast<double>(in.b[i]), c);
+  return c;
+}
+
 // No source covers the NaNs of these units: theirs is that of the others.
 uint64_t binary64_chain(const MatrixUnit& unit, const DotInputs& in) {
-  double c = std::bit_cast<double>(in.c);
-  for (size_t k = 0; k < size_t(unit.k); ++k)
-    c = std::fma(std::bit_cast<double>(in.a[k]), std::bit_cast<double>(in.b[k]), c);
+  const FloatControl control(control_of(unit.rounding));
+  const double c = fma_chain(in, size_t(unit.k));
   return std::isnan(c) ? kCanonicalNan64 : std::bit_cast<uint64_t>(c);
 }
 

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "formats/rounding.h"
+
 namespace halfulp {
 
 /// The register as exact arithmetic needs it, from construction to destruction: one rounding direction, exact subnormal
@@ -24,5 +26,15 @@ class FloatControl {
 
   uint32_t callers_;
 };
+
+/// The direction of that register for a directed rounding; for the others that to nearest.
+inline uint32_t control_of(Rounding rounding) {
+  switch (rounding) {
+    case Rounding::TowardZero: return _MM_ROUND_TOWARD_ZERO;
+    case Rounding::TowardNegative: return _MM_ROUND_DOWN;
+    case Rounding::TowardPositive: return _MM_ROUND_UP;
+    default: return _MM_ROUND_NEAREST;
+  }
+}
 
 }  // namespace halfulp

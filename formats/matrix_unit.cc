@@ -117,6 +117,19 @@ MatrixUnit scaled(const Generation& g, std::string_view kind, std::string_view a
   return unit;
 }
 
+MatrixUnit binary64_chain(std::string_view suffix, int m, int k, Rounding rounding) {
+  const std::string_view modifier = rounding == Rounding::TiesToEven ? "" : suffix;
+  return {.name = fmt::format("ampere.mma.f64{}", suffix),
+          .architecture = "NVIDIA Ampere and later",
+          .instruction = fmt::format("mma.sync.m{}n8k{}.f64{}", m, k, modifier),
+          .a = "binary64",
+          .b = "binary64",
+          .accumulator = "binary64",
+          .k = k,
+          .operation = DotOperation::FmaChain,
+          .rounding = rounding};
+}
+
 MatrixUnit whole(std::string_view name, std::string_view architecture, std::string instruction, std::string_view a,
                  std::string_view b, int k, bool saturates, Evidence evidence, std::string_view source) {
   return {.name = std::string(name) + (saturates ? ".satfinite" : ""),
@@ -184,16 +197,16 @@ void add_nvidia(std::vector<MatrixUnit>& all) {
   all.push_back(scaled(kBlackwell, "mxf4nvf4", "e2m1", "e2m1", "e8m0", 32));
   all.push_back(scaled(kBlackwell, "mxf4nvf4", "e2m1", "e2m1", "e8m0", 16));
   all.push_back(scaled(kBlackwell, "mxf4nvf4", "e2m1", "e2m1", "ue4m3", 16));
-  for (const int k : {4, 8, 16})
-    all.push_back({.name = fmt::format("ampere.mma.f64{}", k == 4 ? "" : fmt::format(".k{}", k)),
-                   .architecture = "NVIDIA Ampere and later",
-                   .instruction = fmt::format("mma.sync.m{}n8k{}.f64", k == 4 ? 8 : 16, k),
-                   .a = "binary64",
-                   .b = "binary64",
-                   .accumulator = "binary64",
-                   .k = k,
-                   .operation = DotOperation::FmaChain,
-                   .source = kMmaSim});
+  for (const int k : {4, 8, 16}) {
+    all.push_back(binary64_chain(k == 4 ? "" : fmt::format(".k{}", k), k == 4 ? 8 : 16, k, Rounding::TiesToEven));
+    all.back().source = kMmaSim;
+  }
+  for (const auto& [modifier, rounding] :
+       {std::pair{".rz", Rounding::TowardZero}, {".rm", Rounding::TowardNegative}, {".rp", Rounding::TowardPositive}}) {
+    all.push_back(binary64_chain(modifier, 8, 4, rounding));
+    all.back().evidence = Evidence::Specified;
+    all.back().source = "PTX ISA, modifiers of mma";
+  }
   for (const bool saturates : {false, true})
     for (const std::string_view bits : {"8", "4"})
       for (const std::string_view a : {"int", "uint"})

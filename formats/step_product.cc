@@ -77,6 +77,7 @@ std::optional<StepUnit> step_unit(const MatrixUnit& unit) {
                           .flushes_accumulator = unit.flushes_accumulator,
                           .flushes_results = unit.flushes_results,
                           .flushes_to_positive = unit.operation == DotOperation::FlushedPairs},
+                  .rounding = unit.rounding,
                   .a_format = is_double ? std::nullopt : std::optional(parse_format(unit.a)),
                   .b_format = is_double ? std::nullopt : std::optional(parse_format(unit.b)),
                   .flushes_operands = unit.flushes_operands};
@@ -94,7 +95,7 @@ void multiply_steps(const StepUnit& unit, const MatrixProduct<Code, Accumulator>
   in_parts(
       panels * work, threads,
       [&](size_t first, size_t size) {
-        const FloatControl control;
+        const FloatControl control(control_of(unit.rounding));
         for (size_t panel = first / work; panel < (first + size) / work; ++panel) {
           const size_t column = panel * kStepColumns, columns = std::min(kStepColumns, n - column);
           std::vector<Number> lines(columns * depth);

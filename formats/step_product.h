@@ -15,6 +15,7 @@ namespace halfulp {
 /// A unit as kernels see it.
 struct StepUnit {
   StepJob job;
+  Rounding rounding;                         // of every step
   std::optional<Format> a_format, b_format;  // none of binary64
   bool flushes_operands;                     // to +0 or with their sign, as the accumulator
 };

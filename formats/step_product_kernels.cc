@@ -1,5 +1,6 @@
-// Every lane is one output, and every step one operation of the processor, rounded to nearest. Subnormals are flushed
-// by comparing results: a control register that flushes does so before rounding has made them normal.
+// Every lane is one output, and every step one operation of the processor, rounded as its control register says.
+// Subnormals are flushed by comparing results: a control register that flushes does so before rounding has made them
+// normal.
 #include "formats/step_product_kernels.h"
 
 #include <cmath>

@@ -51,6 +51,18 @@ inline Number product(double x, double y) {
 
 inline Number operator-(const Number& x) { return {-x.steps, -x.kind}; }
 
+/// As IEEE 754 does: toward zero, or away from it where that is the rounding's direction.
+inline Number directed(const Number& x, const Layout& f, Rounding rounding) {
+  if (x.steps == 0) return x;
+  const bool is_negative = x.steps < 0;
+  const uint64_t infinity = ((uint64_t{1} << f.exponent_bits) - 1) << f.mantissa_bits;
+  uint64_t code = std::min(magnitude_code(abs(x.steps), f, Rounding::TowardZero), infinity - 1);
+  const bool is_away = rounding == (is_negative ? Rounding::TowardNegative : Rounding::TowardPositive);
+  if (is_away && steps_of(value(f, code)) != abs(x.steps)) ++code;
+  const Number magnitude = number(value(f, code));
+  return is_negative ? -magnitude : magnitude;
+}
+
 inline Number rounded(const Number& x, const Layout& f, Rounding rounding) {
   if (x.steps == 0) return x;
   const Number magnitude = number(value(f, magnitude_code(abs(x.steps), f, rounding)));
@@ -103,9 +115,22 @@ inline Number result(const MatrixUnit& unit, const Number& exact) {
 
 // ---- operations ----
 
+/// The same of units of binary64, whose steps may be directed. Downward, what cancels is -0.
+inline Number directed_step(const MatrixUnit& unit, const Number& product, const Number& c) {
+  Number exact = product + c;
+  const bool are_positive_zeros =
+      exact.steps == 0 && product.steps == 0 && c.steps == 0 && !std::signbit(product.kind) && !std::signbit(c.kind);
+  if (unit.rounding == Rounding::TowardNegative && exact.kind == 0 && !are_positive_zeros) exact.kind = -0.0;
+  return directed(exact, layout(unit.accumulator), unit.rounding);
+}
+
 /// Products first, first + stride, … added one after the other, each sum rounded once.
 inline Number fma_chain(const MatrixUnit& unit, const Terms& all, Number c, size_t first = 0, size_t stride = 1) {
-  for (size_t k = first; k < all.products.size(); k += stride) c = result(unit, all.products[k].exact + c);
+  const bool is_directed = unit.accumulator == "binary64" && unit.rounding != Rounding::TiesToEven;
+  for (size_t k = first; k < all.products.size(); k += stride) {
+    const Number& product = all.products[k].exact;
+    c = is_directed ? directed_step(unit, product, c) : result(unit, product + c);
+  }
   return c;
 }
 

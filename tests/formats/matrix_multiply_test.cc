@@ -584,21 +584,25 @@ TEST(MatrixMultiply, steps_flush_what_is_below_the_smallest_normal_number) {
 }
 
 TEST(MatrixMultiply, units_of_binary64_equal_the_definition) {
-  const MatrixUnit& unit = find_matrix_unit("ampere.mma.f64.k8");
-  const int m = 9, n = 70, k = 21;
-  std::mt19937_64 random(1);
-  for (const bool any : {false, true}) {
-    const auto codes = [&](int count) {
-      std::vector<uint64_t> all(static_cast<size_t>(count));
-      for (uint64_t& code : all)
-        code = any ? random() : std::bit_cast<uint64_t>(std::ldexp(double(int64_t(random())), int(random() % 9) - 64));
-      return all;
-    };
-    const std::vector<uint64_t> a = codes(m * k), b = codes(n * k), c = codes(m * n);
-    std::vector<uint64_t> fast = c, want(c.size());
-    multiply_matrices<uint64_t, uint64_t>(unit, {m, n, k, a, b, fast}, fast, {}, 2);
-    multiply_matrices_reference<uint64_t, uint64_t>(unit, {m, n, k, a, b, c}, want);
-    EXPECT_EQ(fast, want);
+  for (const std::string_view name :
+       {"ampere.mma.f64.k8", "ampere.mma.f64.rz", "ampere.mma.f64.rm", "ampere.mma.f64.rp"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const int m = 9, n = 70, k = 21;
+    std::mt19937_64 random(1);
+    for (const bool any : {false, true}) {
+      const auto codes = [&](int count) {
+        std::vector<uint64_t> all(static_cast<size_t>(count));
+        for (uint64_t& code : all)
+          code =
+              any ? random() : std::bit_cast<uint64_t>(std::ldexp(double(int64_t(random())), int(random() % 9) - 64));
+        return all;
+      };
+      const std::vector<uint64_t> a = codes(m * k), b = codes(n * k), c = codes(m * n);
+      std::vector<uint64_t> fast = c, want(c.size());
+      multiply_matrices<uint64_t, uint64_t>(unit, {m, n, k, a, b, fast}, fast, {}, 2);
+      multiply_matrices_reference<uint64_t, uint64_t>(unit, {m, n, k, a, b, c}, want);
+      EXPECT_EQ(fast, want) << name;
+    }
   }
 }
 
