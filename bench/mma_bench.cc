@@ -127,22 +127,14 @@ void run(benchmark::State& state, const MatrixUnit& unit) {
   unit.accumulator == "binary16" ? race_as<uint16_t>(state, unit) : race_as<uint32_t>(state, unit);
 }
 
-constexpr std::string_view kUnits[] = {"hopper.wgmma.e4m3",
-                                       "ada.mma.e4m3",
-                                       "ampere.mma.f16",
-                                       "ampere.mma.bf16",
-                                       "ampere.mma.tf32",
-                                       "hopper.mma.f16",
-                                       "hopper.mma.f16.f16",
-                                       "hopper.mma.bf16",
-                                       "hopper.mma.tf32",
-                                       "blackwell.tcgen05.e4m3",
-                                       "blackwell.tcgen05.e2m1",
-                                       "hopper.mma.e4m3",
-                                       "blackwell.mxf8f6f4.e4m3",
-                                       "blackwell.mxf4.e2m1",
-                                       "blackwell.mxf4nvf4.e2m1.ue4m3x16",
-                                       "ampere.mma.s8"};
+constexpr std::string_view kUnits[] = {
+    "hopper.wgmma.e4m3",       "ada.mma.e4m3",           "ampere.mma.f16",
+    "ampere.mma.bf16",         "ampere.mma.tf32",        "hopper.mma.f16",
+    "hopper.mma.f16.f16",      "hopper.mma.bf16",        "hopper.mma.tf32",
+    "blackwell.tcgen05.e4m3",  "blackwell.tcgen05.e2m1", "hopper.mma.e4m3",
+    "blackwell.mxf8f6f4.e4m3", "blackwell.mxf4.e2m1",    "blackwell.mxf4nvf4.e2m1.ue4m3x16",
+    "ampere.mma.s8",           "cdna3.mfma.f16",         "cdna3.mfma.e4m3fnuz",
+    "cdna2.mfma.bf16_1k",      "x86.vdpbf16ps"};
 
 }  // namespace
 }  // namespace halfulp

@@ -65,7 +65,15 @@ void to_accumulator(uint32_t bits, uint16_t& code) {
 constexpr int kHalfMinExponent = -14;
 constexpr int kNarrow = 100;  // binary exponents that leave room in binary32
 
+bool floors_sums(const MatrixUnit& unit) {
+  return unit.operation == DotOperation::TruncateThenFloor || unit.operation == DotOperation::SplitThenFloor;
+}
+
 std::optional<FusedResult> fused_result(const MatrixUnit& unit) {
+  if (floors_sums(unit))
+    return unit.accumulator == "binary32" && unit.rounding == Rounding::TiesToEven
+               ? std::optional(FusedResult::Binary32)
+               : std::nullopt;
   if (unit.accumulator == "binary16")
     return unit.result == "binary16" && unit.rounding == Rounding::TiesToEven ? std::optional(FusedResult::Binary16)
                                                                               : std::nullopt;
@@ -117,6 +125,14 @@ bool has_small_groups(const MatrixUnit& unit, const Format& a, const Format& b) 
          std::ldexp(4 * largest * double(groups) + 2, unit.fraction) <= 0x1p52;
 }
 
+// A block's terms fit 32 bits, and what is floored binary64.
+bool has_small_floors(const MatrixUnit& unit) {
+  constexpr int64_t kMostTerms = int64_t{1} << 29;
+  constexpr int kMostSum = 45;
+  return unit.fraction <= FusedJob::kMostFraction && int64_t{unit.block} << unit.fraction <= kMostTerms &&
+         unit.sum_fraction >= unit.fraction && unit.sum_fraction <= kMostSum;
+}
+
 // Whether kernels have what the unit does with products of these formats.
 bool is_kernels_work(const MatrixUnit& unit, const Format& a, const Format& b) {
   constexpr int kMinExponent32 = -126;
@@ -128,6 +144,8 @@ bool is_kernels_work(const MatrixUnit& unit, const Format& a, const Format& b) {
     case DotOperation::TruncatedFused:
       if (!has_narrow_terms(unit)) return false;
       return unit.scale.empty() ? is_plain || is_wide : is_plain && has_powers_as_scales(unit);
+    case DotOperation::TruncateThenFloor: return (is_narrow(a, b) || is_wide) && has_small_floors(unit);
+    case DotOperation::SplitThenFloor: return is_narrow(a, b) && has_small_floors(unit) && unit.block % 2 == 0;
     default: return false;
   }
 }
@@ -161,7 +179,9 @@ std::optional<FusedUnit> fused_unit(const MatrixUnit& unit) {
                            .result = *result,
                            .keeps_underflow = unit.zero == ZeroSign::KeepUnderflow,
                            .has_wide_exponents = !is_narrow(a, b),
-                           .is_scaled = !unit.scale.empty()},
+                           .is_scaled = !unit.scale.empty(),
+                           .sum_fraction = floors_sums(unit) ? unit.sum_fraction : 0,
+                           .splits_sum = unit.operation == DotOperation::SplitThenFloor},
                    .a_format = a,
                    .b_format = b,
                    .a_min_exponent = is_via_half ? kHalfMinExponent : a.min_exponent(),
@@ -291,9 +311,11 @@ struct TileSums {
 template <class Code, class Accumulator>
 class FusedProduct {
  public:
-  FusedProduct(const FusedUnit& fused, const MatrixProduct<Code, Accumulator>& in, const Accumulation& how, int threads)
+  FusedProduct(const FusedUnit& fused, const MatrixProduct<Code, Accumulator>& in, const Accumulation& how,
+               OutputByDefinition<Accumulator> by_definition, int threads)
       : fused_(fused),
         in_(in),
+        by_definition_(std::move(by_definition)),
         depth_(rounded_up(size_t(in.k), fused.k)),
         rows_(size_t(in.m)),
         columns_(size_t(in.n)),
@@ -416,7 +438,20 @@ class FusedProduct {
         sums.bits[i][j] = from_accumulator(in_.c[(row + i) * columns_ + column + j]);
     run(tile, 0, depth_, 0, sums);
     for (size_t i = 0; i < tile.rows; ++i)
-      for (size_t j = 0; j < tile.columns; ++j) to_accumulator(sums.bits[i][j], d[(row + i) * columns_ + column + j]);
+      for (size_t j = 0; j < tile.columns; ++j) {
+        Accumulator& output = d[(row + i) * columns_ + column + j];
+        if (is_for_definition(tile, i, j, sums))
+          output = by_definition_(row + i, column + j);
+        else
+          to_accumulator(sums.bits[i][j], output);
+      }
+  }
+
+  // Units that floor sums have rules of their own for what is special.
+  bool is_for_definition(const Tile& tile, size_t i, size_t j, const TileSums& sums) const {
+    if (fused_.job.sum_fraction == 0) return false;
+    return (sums.bits[i][j] & ~kSign) > kInfinity || !a_specials_[tile.row + i].empty() ||
+           !tile.panel.specials[j].empty();
   }
 
   // Adds the products first … last - 1 to sums: in intervals, each summed from +0, or in one chain.
@@ -439,7 +474,7 @@ class FusedProduct {
   }
 
   void chain(const Tile& tile, size_t first, size_t last, TileSums& sums) const {
-    if (!tile.has_specials) return chain_of_finite(tile, first, last, sums);
+    if (!tile.has_specials || fused_.job.sum_fraction > 0) return chain_of_finite(tile, first, last, sums);
     const TileSums before = sums;
     chain_of_finite(tile, first, last, sums);
     for (size_t i = 0; i < tile.rows; ++i)
@@ -464,7 +499,9 @@ class FusedProduct {
       operands.a_scale_stride = scales_;
       operands.b_scales = &tile.panel.scales[first / fused_.scale.step];
     }
-    if (fused_.job.group > 0)
+    if (fused_.job.sum_fraction > 0)
+      HALFULP_DISPATCH(add_floored, fused_.job, operands, tile.rows, last - first, &sums.bits[0][0]);
+    else if (fused_.job.group > 0)
       HALFULP_DISPATCH(add_groups, fused_.job, operands, tile.rows, last - first, &sums.bits[0][0]);
     else
       HALFULP_DISPATCH(add_products, fused_.job, operands, tile.rows, last - first, &sums.bits[0][0]);
@@ -510,6 +547,7 @@ class FusedProduct {
 
   FusedUnit fused_;
   MatrixProduct<Code, Accumulator> in_;
+  OutputByDefinition<Accumulator> by_definition_;
   size_t depth_, rows_, columns_;                  // depth: k in whole instructions
   size_t scale_codes_, scales_;                    // of a line: given, and as kernels take them
   std::vector<size_t> intervals_;                  // [products] outer ones first
@@ -522,14 +560,14 @@ class FusedProduct {
 }  // namespace
 
 template <class Code, class Accumulator>
-void multiply_fused(const FusedUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
-                    const Accumulation& accumulation, int threads) {
-  FusedProduct(unit, in, accumulation, threads).multiply(d, threads);
+void multiply_fused(const FusedUnit& unit, const MatrixProduct<Code, Accumulator>& in, const Accumulation& accumulation,
+                    const OutputByDefinition<Accumulator>& by_definition, std::span<Accumulator> d, int threads) {
+  FusedProduct(unit, in, accumulation, by_definition, threads).multiply(d, threads);
 }
 
-#define HALFULP_INSTANTIATE(Code, Accumulator)                                                                    \
-  template void multiply_fused(const FusedUnit&, const MatrixProduct<Code, Accumulator>&, std::span<Accumulator>, \
-                               const Accumulation&, int);
+#define HALFULP_INSTANTIATE(Code, Accumulator)                                                                 \
+  template void multiply_fused(const FusedUnit&, const MatrixProduct<Code, Accumulator>&, const Accumulation&, \
+                               const OutputByDefinition<Accumulator>&, std::span<Accumulator>, int);
 HALFULP_INSTANTIATE(uint8_t, uint16_t)
 HALFULP_INSTANTIATE(uint8_t, uint32_t)
 HALFULP_INSTANTIATE(uint16_t, uint16_t)

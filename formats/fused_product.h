@@ -1,5 +1,5 @@
-// The fast way of matrix units that cut terms below the largest exponent: TruncatedFused, GroupScaledFused and ViaHalf.
-// Internal to formats/.
+// The fast way of matrix units that cut terms below the largest exponent: TruncatedFused, GroupScaledFused, ViaHalf,
+// TruncateThenFloor and SplitThenFloor. Internal to formats/.
 #pragma once
 
 #include <array>
@@ -11,6 +11,7 @@
 #include "formats/format.h"
 #include "formats/matrix_multiply.h"
 #include "formats/matrix_multiply_kernels.h"
+#include "formats/matrix_multiply_ways.h"
 
 namespace halfulp {
 
@@ -37,7 +38,7 @@ std::optional<FusedUnit> fused_unit(const MatrixUnit& unit);
 
 /// As multiply_matrices, of operands that have been found to fit.
 template <class Code, class Accumulator>
-void multiply_fused(const FusedUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
-                    const Accumulation& accumulation, int threads);
+void multiply_fused(const FusedUnit& unit, const MatrixProduct<Code, Accumulator>& in, const Accumulation& accumulation,
+                    const OutputByDefinition<Accumulator>& by_definition, std::span<Accumulator> d, int threads);
 
 }  // namespace halfulp

@@ -14,43 +14,6 @@
 namespace halfulp::HALFULP_ISA {
 namespace {
 
-// Lanes of 64 bits, and as many of 32.
-using F64 [[gnu::vector_size(kVectorBytes)]] = double;
-using I64 [[gnu::vector_size(kVectorBytes)]] = int64_t;
-using F32Half [[gnu::vector_size(kVectorBytes / 2)]] = float;
-using I32Half [[gnu::vector_size(kVectorBytes / 2)]] = int32_t;
-
-template <class Half, class Whole>
-HALFULP_INLINE Half half_of(Whole x, size_t which) {
-  Half half[2];
-  __builtin_memcpy(half, &x, sizeof x);
-  return half[which];
-}
-HALFULP_INLINE F32 joined(F32Half low, F32Half high) {
-  const F32Half both[2] = {low, high};
-  return load<F32>(both);
-}
-
-// 2^exponent of normal numbers; where that would be too small, of the smallest.
-HALFULP_INLINE F64 power_of_two(I32 exponent, size_t which) {
-  constexpr int kBias = 1023, kMinExponent = -1022, kMantissaBits = 52;
-  const I32 field = max(exponent, splat(uint32_t(kMinExponent))) + kBias;
-  return (F64)(__builtin_convertvector(half_of<I32Half>(field, which), I64) << kMantissaBits);
-}
-
-// The whole number beside x, toward zero, below 2^52.
-HALFULP_INLINE F64 truncated(F64 x) {
-#if defined(__AVX512F__)
-  return (F64)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-#elif defined(__AVX2__)
-  return (F64)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-#else
-  const I64 sign = (I64)x & INT64_MIN;
-  const F64 magnitude = ((F64)((I64)x & INT64_MAX) + 0x1p52) - 0x1p52;  // the control register rounds toward zero
-  return (F64)((I64)magnitude | sign);
-#endif
-}
-
 // Some rows, and a panel's columns from one on, both from the first product of a block on.
 struct Place {
   const float* a;

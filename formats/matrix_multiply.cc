@@ -156,16 +156,16 @@ template <class Code, class Accumulator>
 void multiply(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
               const Accumulation& accumulation, int threads) {
   if (in.k == 0 || d.empty()) return multiply_by_definition(unit, in, d, accumulation, threads);
+  const OutputByDefinition<Accumulator> output = [&](size_t row, size_t column) {
+    return output_by_definition(unit, in, accumulation, row, column);
+  };
   if constexpr (std::is_same_v<Code, uint8_t> && std::is_same_v<Accumulator, uint32_t>)
     if (is_whole_unit(unit)) return multiply_whole(unit, in, d, threads);
   if constexpr (sizeof(Accumulator) < sizeof(uint64_t))
-    if (const auto fused = fused_unit(unit)) return multiply_fused(*fused, in, d, accumulation, threads);
+    if (const auto fused = fused_unit(unit)) return multiply_fused(*fused, in, accumulation, output, d, threads);
   if constexpr (sizeof(Accumulator) >= sizeof(uint32_t))
     if (const auto steps = step_unit(unit); steps && accumulation.promotion == 0 && accumulation.splits == 1)
-      return multiply_steps<Code, Accumulator>(
-          *steps, in,
-          [&](size_t row, size_t column) { return output_by_definition(unit, in, accumulation, row, column); }, d,
-          threads);
+      return multiply_steps(*steps, in, output, d, threads);
   multiply_by_definition(unit, in, d, accumulation, threads);
 }
 

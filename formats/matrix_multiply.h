@@ -4,10 +4,10 @@
 // is not a multiple of the instruction's, operands of the last one are filled up with zeros, as programs fill their
 // tiles; the zeros take part in its arithmetic like any others. With k = 0 there is no instruction, and D = C.
 //
-// Units that cut terms below the largest exponent (DotOperation::TruncatedFused, GroupScaledFused, ViaHalf), those
-// whose steps are operations of binary32 or binary64, and those of whole numbers have a fast way, which is chosen at
-// run time for the machine (formats/isa.h); the others go output by output. Block scales stay apart from the numbers
-// until the unit applies them. Bits depend neither on the way nor on the number of threads, nor on the caller's control
+// Most units have a fast way, which is chosen at run time for the machine (formats/isa.h): those that cut terms below
+// the largest exponent, those whose steps are operations of binary32 or binary64, those of whole numbers. The others,
+// DotOperation::ExactFused and pairs rounded to odd, go output by output. Block scales stay apart from the numbers until
+// the unit applies them. Bits depend neither on the way nor on the number of threads, nor on the caller's control
 // register, which is afterwards as it was before.
 #pragma once
 

@@ -30,6 +30,8 @@ struct FusedJob {
   bool keeps_underflow;     // a sum that rounds to zero keeps its sign
   bool has_wide_exponents;  // A and B hold significands in (-2, 2), since products of their numbers may leave binary32
   bool is_scaled;           // by scales of A and B, one for each group, or else for each block
+  int sum_fraction;         // of units that floor sums, bits below the largest exponent; 0: they do not
+  bool splits_sum;          // such a unit adds its even and its odd products apart
 
   static constexpr int kMostFraction = 25;  // without groups
   static constexpr size_t kMostGroups = 16, kMostOfGroup = 32;
@@ -70,6 +72,8 @@ struct FusedTile {
   void add_products(const FusedJob& job, const FusedTile& tile, size_t rows, size_t depth, uint32_t* c);              \
   /* The same of jobs with groups, whose numbers are small and need no exponents. */                                  \
   void add_groups(const FusedJob& job, const FusedTile& tile, size_t rows, size_t depth, uint32_t* c);                \
+  /* The same of jobs that floor sums. NaNs are where an output is special, and where it may be. */                   \
+  void add_floored(const FusedJob& job, const FusedTile& tile, size_t rows, size_t depth, uint32_t* c);               \
   /* Exponents of finite numbers, those of subnormals min_exponent, and of zeros kZeroExponent; and their */          \
   /* significands. False: there was a NaN or infinity. */                                                             \
   bool take_apart(const float* x, size_t count, int min_exponent, int16_t* exponents, float* significands);           \

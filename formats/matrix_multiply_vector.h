@@ -41,6 +41,46 @@ HALFULP_INLINE I32 shifted(I32 x, I32 count) {
   return (I32)((U32)x >> (U32)select(is_below((U32)count, (U32)splat(31)), count, splat(31)));
 }
 
+// ---- lanes of 64 bits ----
+
+/// Lanes of 64 bits, and as many of 32.
+using F64 [[gnu::vector_size(kVectorBytes)]] = double;
+using I64 [[gnu::vector_size(kVectorBytes)]] = int64_t;
+using F32Half [[gnu::vector_size(kVectorBytes / 2)]] = float;
+using I32Half [[gnu::vector_size(kVectorBytes / 2)]] = int32_t;
+
+template <class Half, class Whole>
+HALFULP_INLINE Half half_of(Whole x, size_t which) {
+  Half half[2];
+  __builtin_memcpy(half, &x, sizeof x);
+  return half[which];
+}
+HALFULP_INLINE F32 joined(F32Half low, F32Half high) {
+  const F32Half both[2] = {low, high};
+  return load<F32>(both);
+}
+
+/// 2^exponent of normal numbers; where that would be too small, of the smallest.
+HALFULP_INLINE F64 power_of_two(I32Half exponent) {
+  constexpr int kBias = 1023, kMinExponent = -1022, kMantissaBits = 52;
+  const I32Half least = I32Half{} + kMinExponent, field = (exponent > least ? exponent : least) + kBias;
+  return (F64)(__builtin_convertvector(field, I64) << kMantissaBits);
+}
+HALFULP_INLINE F64 power_of_two(I32 exponent, size_t which) { return power_of_two(half_of<I32Half>(exponent, which)); }
+
+/// The whole number beside x, toward zero, below 2^52.
+HALFULP_INLINE F64 truncated(F64 x) {
+#if defined(__AVX512F__)
+  return (F64)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+#elif defined(__AVX2__)
+  return (F64)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+#else
+  const I64 sign = (I64)x & INT64_MIN;
+  const F64 magnitude = ((F64)((I64)x & INT64_MAX) + 0x1p52) - 0x1p52;  // the control register rounds toward zero
+  return (F64)((I64)magnitude | sign);
+#endif
+}
+
 // ---- results ----
 
 /// Finite numbers, as bits of binary32, to the nearest of binary16, again as binary32.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -29,6 +30,11 @@ inline uint32_t nearest_sum(uint32_t x, uint32_t y) {
   const float sum = std::bit_cast<float>(x) + std::bit_cast<float>(y);
   return std::isnan(sum) ? kUnitNan32 : std::bit_cast<uint32_t>(sum);
 }
+
+/// One output as its unit defines it, for what a fast way leaves out. Called before d, which may be c, is overwritten
+/// there.
+template <class Accumulator>
+using OutputByDefinition = std::function<Accumulator(size_t row, size_t column)>;
 
 /// Operands that binary32 holds, as such.
 template <class Code>

@@ -85,8 +85,7 @@ std::optional<StepUnit> step_unit(const MatrixUnit& unit) {
 
 template <class Code, class Accumulator>
 void multiply_steps(const StepUnit& unit, const MatrixProduct<Code, Accumulator>& in,
-                    const std::function<Accumulator(size_t row, size_t column)>& nan, std::span<Accumulator> d,
-                    int threads) {
+                    const OutputByDefinition<Accumulator>& by_definition, std::span<Accumulator> d, int threads) {
   using Number = std::conditional_t<std::is_same_v<Accumulator, uint64_t>, double, float>;
   const size_t m = size_t(in.m), n = size_t(in.n), k = size_t(in.k), depth = rounded_up(k, unit.job.k);
   std::vector<Number> a(m * depth);
@@ -107,7 +106,7 @@ void multiply_steps(const StepUnit& unit, const MatrixProduct<Code, Accumulator>
             HALFULP_DISPATCH(add_steps, unit.job, &a[row * depth], b.data(), depth, sums);
             for (size_t j = 0; j < columns; ++j)
               d[row * n + column + j] =
-                  std::isnan(sums[j]) ? nan(row, column + j) : std::bit_cast<Accumulator>(sums[j]);
+                  std::isnan(sums[j]) ? by_definition(row, column + j) : std::bit_cast<Accumulator>(sums[j]);
           }
         }
       },
@@ -116,7 +115,7 @@ void multiply_steps(const StepUnit& unit, const MatrixProduct<Code, Accumulator>
 
 #define HALFULP_INSTANTIATE(Code, Accumulator)                                           \
   template void multiply_steps(const StepUnit&, const MatrixProduct<Code, Accumulator>&, \
-                               const std::function<Accumulator(size_t, size_t)>&, std::span<Accumulator>, int);
+                               const OutputByDefinition<Accumulator>&, std::span<Accumulator>, int);
 HALFULP_INSTANTIATE(uint8_t, uint32_t)
 HALFULP_INSTANTIATE(uint16_t, uint32_t)
 HALFULP_INSTANTIATE(uint32_t, uint32_t)

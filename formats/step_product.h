@@ -2,12 +2,12 @@
 // TwoChains and FlushedPairs. Internal to formats/.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <span>
 
 #include "formats/format.h"
 #include "formats/matrix_multiply.h"
+#include "formats/matrix_multiply_ways.h"
 #include "formats/step_product_kernels.h"
 
 namespace halfulp {
@@ -23,11 +23,10 @@ struct StepUnit {
 /// Nothing where kernels do not have the unit's arithmetic.
 std::optional<StepUnit> step_unit(const MatrixUnit& unit);
 
-/// As multiply_matrices without promotion and splits, of operands that have been found to fit. Outputs that are NaN are
-/// whatever nan says that they are; it is called before c, which may be d, is overwritten there.
+/// As multiply_matrices without promotion and splits, of operands that have been found to fit. NaNs are computed by
+/// definition.
 template <class Code, class Accumulator>
 void multiply_steps(const StepUnit& unit, const MatrixProduct<Code, Accumulator>& in,
-                    const std::function<Accumulator(size_t row, size_t column)>& nan, std::span<Accumulator> d,
-                    int threads);
+                    const OutputByDefinition<Accumulator>& by_definition, std::span<Accumulator> d, int threads);
 
 }  // namespace halfulp

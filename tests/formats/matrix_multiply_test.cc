@@ -47,6 +47,8 @@ const UnitFamily kUnitFamilies[] = {
     {"mxfp8", {"blackwell.mxf8f6f4.e4m3", "blackwell.mxf8f6f4.e5m2.e2m1"}},
     {"mxfp4", {"blackwell.mxf4.e2m1", "blackwell.mxf4nvf4.e2m1.e8m0x16"}},
     {"nvfp4", {"blackwell.mxf4nvf4.e2m1.ue4m3x16"}},
+    {"floored",
+     {"cdna3.mfma.f16", "cdna3.mfma.bf16", "cdna3.mfma.tf32", "cdna3.mfma.e4m3fnuz", "cdna3.mfma.e5m2fnuz.e4m3fnuz"}},
     {"binary32_steps",
      {"cdna.mfma.f32", "cdna2.mfma.f16", "cdna2.mfma.bf16", "x86.vdpbf16ps", "x86.tdpbf16ps", "x86.tdpfp16ps",
       "x86.tmmultf32ps"}},
@@ -417,7 +419,7 @@ TEST(MatrixMultiply, one_instruction_is_dot_product_add) {
 TEST(MatrixMultiply, terms_that_cancel_are_zero_however_large) {
   constexpr int kColumns = 32;
   for_each_unit([](const MatrixUnit& unit) {
-    if (unit.fraction == 0) return;  // sums are rounded at every step
+    if (unit.fraction == 0 || unit.sum_fraction > 0) return;  // rounded at every step, or too large products infinite
     const Format a = parse_format(unit.a), b = parse_format(unit.b);
     const int idle = unit.a == "tf32" ? kIdleTf32Bits : 0;
     for (int exponent = std::max(a.min_exponent(), b.min_exponent());
@@ -469,6 +471,34 @@ TEST(MatrixMultiply, ties_are_broken_by_all_that_is_kept) {
           in.b[1] = code(24 + power);
           EXPECT_EQ(difference(unit, in, {}), "") << power;
         }
+}
+
+/// Ties that a small product would break if it were not floored, and addends far below products that cancel.
+TEST(MatrixMultiply, floored_sums_are_floored_where_the_definition_does) {
+  for (const std::string_view name : {"cdna3.mfma.f16", "cdna3.mfma.bf16", "cdna3.mfma.tf32", "cdna3.mfma.e4m3fnuz"}) {
+    const MatrixUnit& unit = find_matrix_unit(name);
+    const Format format = parse_format(unit.a);
+    const auto code = [&](float x) {
+      return Caster(format, {}).encode_reference(x) << (unit.a == "tf32" ? kIdleTf32Bits : 0);
+    };
+    for (const float sign : {1.0f, -1.0f})
+      for (int power = 0; power >= -40; --power) {
+        Inputs in{{1, 1, unit.k}, std::vector<uint32_t>(size_t(unit.k)), std::vector<uint32_t>(size_t(unit.k)), {0}};
+        in.a[0] = in.b[0] = in.b[2] = code(1);
+        in.a[2] = code(-1);
+        in.c[0] = std::bit_cast<uint32_t>(sign * std::ldexp(1.5f, power));
+        EXPECT_EQ(difference(unit, in, {}), "") << power;
+        in.a[1] = code(sign * std::ldexp(1.0f, power / 2));
+        in.b[1] = code(std::ldexp(1.0f, power - power / 2));
+        in.a[2] = 0;
+        for (const float half : {1.0f, 0.5f})
+          for (const float c : {0x1p24f, -0x1p24f, 0x1.000002p24f, -0x1.000002p24f}) {
+            in.a[0] = code(half);
+            in.c[0] = std::bit_cast<uint32_t>(c);
+            EXPECT_EQ(difference(unit, in, {}), "") << power;
+          }
+      }
+  }
 }
 
 /// A product of 2^-149 and one of the other sign that is 2^-t of it: below the unit's smallest exponent it is cut.
