@@ -13,7 +13,7 @@
 namespace halfulp::cuda {
 namespace {
 
-constexpr uint32_t kVersion = 2, kLongestHeader = 1 << 20;
+constexpr uint32_t kVersion = 3, kLongestHeader = 1 << 20;
 
 // What one of a tile's arrays consists of.
 struct Array {

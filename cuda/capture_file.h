@@ -1,15 +1,17 @@
 // Captures as files: what a matrix instruction made of given tiles, D = C + A·B. Integers and arrays are little-endian.
 //
-//     char[8] "HALFULPM"   uint32 version, 2   uint32 bytes of the header   the header, JSON
+//     char[8] "HALFULPM"   uint32 version, 3   uint32 bytes of the header   the header, JSON
 //     for each segment A[tiles][m][k], B[tiles][n][k], C[tiles][m][n], D[tiles][m][n], or D alone where it is seeded:
 //     codes, each in the fewest of 1, 2, 4 and 8 bytes that hold its format
 //
 // The header is an object with exactly these members:
 //
 //     "unit"         a name that `halfulp units` lists
-//     "instruction", "device", "sm", "driver", "cuda", "ptxas", "date"   texts: where the outputs are from; "sm"
-//                    to "ptxas" are empty where that is no GPU
+//     "instruction", "device", "sm", "driver", "cuda", "ptxas", "date", "tool"   texts: where the outputs are from;
+//     "sm"
+//                    to "ptxas" are empty where that is no GPU; "tool" is the commit of the program that asked for them
 //     "sass_opcodes" texts: what ptxas made of the instruction, in order
+//     "sass_sha256"  of all of the kernel's code, as cuobjdump prints it; empty where it is not recorded
 //     "m", "n", "k"  of a tile; k is the unit's
 //     "a", "b", "c", "d"   formats, those of the unit
 //     "segments"     objects, in the order of their data
@@ -66,8 +68,9 @@ struct Segment {
 
 /// Where outputs are from; members of the header.
 struct Provenance {
-  std::string instruction, device, sm, driver, cuda, ptxas, date;
+  std::string instruction, device, sm, driver, cuda, ptxas, date, tool;
   std::vector<std::string> sass_opcodes;
+  std::string sass_sha256;
 };
 
 /// What a file holds.

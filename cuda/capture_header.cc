@@ -22,6 +22,8 @@ void visit_texts(Source& source, Visitor visit) {
   visit("cuda", source.cuda);
   visit("ptxas", source.ptxas);
   visit("date", source.date);
+  visit("tool", source.tool);
+  visit("sass_sha256", source.sass_sha256);
 }
 
 // Formats under the names that the header has for them.
@@ -82,7 +84,7 @@ class Object {
   std::string where_;
 };
 
-constexpr size_t kHeaderMembers = 18, kExplicitMembers = 5, kSeededMembers = 8;
+constexpr size_t kHeaderMembers = 20, kExplicitMembers = 5, kSeededMembers = 8;
 
 const MatrixUnit& read_unit(const Object& header) {
   const std::string name = header.text("unit");

@@ -31,6 +31,7 @@ struct Settings {
   std::vector<std::string> names;  // of instructions; none: all
   std::string out = "captures";
   std::string sass;   // a file; "": none
+  std::string tool;   // the commit of this program
   uint64_t live = 0;  // outputs to compare per instruction; 0: none
   uint64_t seed = 1;  // live mode starts its tiles from seed + 1
   int repeats = 3;    // of every captured tile
@@ -130,9 +131,10 @@ std::string read_text(const std::string& path) {
 
 std::string target_of(const DeviceInfo& device) { return device.sm == 0 ? "" : fmt::format("sm_{}", device.sm); }
 
-Provenance provenance_of(const Task& task, const DeviceInfo& device, const std::string& sass) {
-  std::vector<std::string> opcodes = opcodes_of(sass, task.instruction.name, device.sm);
-  if (opcodes.empty()) opcodes = {"not recorded"};
+Provenance provenance_of(const Settings& settings, const Task& task, const DeviceInfo& device,
+                         const std::string& sass) {
+  KernelCode code = kernel_code(sass, task.instruction.name, device.sm);
+  if (code.opcodes.empty()) code.opcodes = {"not recorded"};
   return {.instruction = std::string(task.instruction.ptx),
           .device = device.name,
           .sm = target_of(device),
@@ -140,7 +142,20 @@ Provenance provenance_of(const Task& task, const DeviceInfo& device, const std::
           .cuda = device.cuda,
           .ptxas = device.ptxas,
           .date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr))),
-          .sass_opcodes = std::move(opcodes)};
+          .tool = settings.tool,
+          .sass_opcodes = std::move(code.opcodes),
+          .sass_sha256 = std::move(code.sha256)};
+}
+
+// A file that is there only when it is complete.
+void write_file(const std::string& path, std::string_view bytes) {
+  const std::string incomplete = path + ".part";
+  std::ofstream file(incomplete, std::ios::binary);
+  file << bytes;
+  file.close();
+  if (file && std::rename(incomplete.c_str(), path.c_str()) == 0) return;
+  std::remove(incomplete.c_str());
+  throw std::runtime_error(path + ": cannot be written");
 }
 
 void write_capture(const Settings& settings, const Task& task, const DeviceInfo& device, const std::string& sass,
@@ -148,9 +163,8 @@ void write_capture(const Settings& settings, const Task& task, const DeviceInfo&
   const std::string target = device.sm == 0 ? "" : "." + target_of(device);
   const std::string path = fmt::format("{}/{}{}{}", settings.out, task.instruction.name, target, ending);
   std::filesystem::create_directories(settings.out);
-  std::ofstream file(path, std::ios::binary);
-  file << capture_bytes({task.unit_name(), task.shape, provenance_of(task, device, sass), std::move(segments)});
-  if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
+  write_file(path, capture_bytes({task.unit_name(), task.shape, provenance_of(settings, task, device, sass),
+                                  std::move(segments)}));
   fmt::print("  wrote {}\n", path);
 }
 
@@ -263,7 +277,8 @@ int main(int count, char** arguments) {
   app.add_option("--instruction", settings.names, "instructions to run; all unless given");
   app.add_option("--out", settings.out, "folder for captures")->capture_default_str();
   app.add_option("--sass", settings.sass,
-                 "what `cuobjdump -sass` prints of this program: opcodes are recorded from it");
+                 "what `cuobjdump -sass` prints of this program: opcodes and a digest are recorded from it");
+  app.add_option("--tool", settings.tool, "this program's commit, to be recorded");
   app.add_option("--live", settings.live, "compare this many outputs per instruction, and keep tiles that differ");
   app.add_option("--seed", settings.seed, "of the random tiles")->capture_default_str();
   app.add_option("--repeats", settings.repeats, "times each captured tile is run; all must agree")

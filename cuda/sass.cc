@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "formats/digest.h"
+
 namespace halfulp::cuda {
 namespace {
 
@@ -26,19 +28,23 @@ bool computes(const std::string& opcode) {
 
 }  // namespace
 
-std::vector<std::string> opcodes_of(std::string_view sass, std::string_view instruction, int sm) {
+KernelCode kernel_code(std::string_view sass, std::string_view instruction, int sm) {
   const std::string target = fmt::format("arch = sm_{}", sm),
                     kernel = fmt::format("{}{}E", instruction.size(), instruction);  // mangled
   bool is_target = false, is_kernel = false;
-  std::vector<std::string> opcodes;
+  KernelCode code;
+  std::string all;
   std::istringstream lines{std::string(sass)};
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("arch = ")) is_target = line == target || line == target + "a";
     if (line.find("Function : ") != std::string::npos) is_kernel = line.find(kernel) != std::string::npos;
     const std::string opcode = is_target && is_kernel ? opcode_of(line) : "";
-    if (computes(opcode)) opcodes.push_back(opcode);
+    if (opcode.empty()) continue;
+    all += line + '\n';
+    if (computes(opcode)) code.opcodes.push_back(opcode);
   }
-  return opcodes;
+  if (!all.empty()) code.sha256 = sha256_hex(all);
+  return code;
 }
 
 }  // namespace halfulp::cuda

@@ -7,8 +7,13 @@
 
 namespace halfulp::cuda {
 
-/// Opcodes of a kernel that compute, in order, from the text that `cuobjdump -sass` prints of the program. Empty where
-/// the kernel of that name for that target is not there.
-std::vector<std::string> opcodes_of(std::string_view sass, std::string_view instruction, int sm);
+struct KernelCode {
+  std::vector<std::string> opcodes;  // that compute, in order
+  std::string sha256;                // of all lines with an address
+};
+
+/// The code of a kernel, from the text that `cuobjdump -sass` prints of the program. Empty where the kernel of that
+/// name for that target is not there.
+KernelCode kernel_code(std::string_view sass, std::string_view instruction, int sm);
 
 }  // namespace halfulp::cuda

@@ -16,7 +16,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const Provenance kFrom = {"mma.sync", "a GPU", "sm_90", "1", "13.0", "13.0.1", "2026-01-01", {"HMMA.16816.F32"}};
+const Provenance kFrom = {"mma.sync",         "a GPU", "sm_90", "1", "13.0", "13.0.1", "2026-01-01", "0123abc",
+                          {"HMMA.16816.F32"}, "ffff"};
 
 Segment segment_of(const MatrixUnit& unit, const Shape& shape, StimulusFamily family, size_t tiles, Stored stored) {
   const uint64_t seed = 7, first = stored == Stored::Seeded ? 5 : 0;
@@ -51,6 +52,8 @@ TEST(CaptureFile, what_is_written_reads_back) {
     EXPECT_EQ(read.shape.a, written.shape.a);
     EXPECT_EQ(read.from.device, "a GPU");
     EXPECT_EQ(read.from.sass_opcodes, kFrom.sass_opcodes);
+    EXPECT_EQ(read.from.sass_sha256, kFrom.sass_sha256);
+    EXPECT_EQ(read.from.tool, kFrom.tool);
     ASSERT_EQ(read.segments.size(), 2u);
     for (size_t i = 0; i < 2; ++i) {
       EXPECT_EQ(read.segments[i].family, written.segments[i].family);
@@ -85,7 +88,7 @@ TEST(CaptureFile, arrays_lie_where_the_header_says) {
   const CaptureFile capture = small_capture("hopper.mma.f16");
   const Parts parts = parts_of(capture);
   const size_t output_bytes = 4 * 3 * 2, tile_bytes = 2 * (3 * 16 + 2 * 16) + 2 * output_bytes;
-  EXPECT_EQ(parts.start, std::string("HALFULPM\2\0\0\0", 12));
+  EXPECT_EQ(parts.start, std::string("HALFULPM\3\0\0\0", 12));
   EXPECT_EQ(parts.header["segments"][1]["offset"], 2 * tile_bytes);
   EXPECT_EQ(parts.data.size(), 2 * tile_bytes + output_bytes);
   const std::vector<uint16_t> codes = values_of<uint16_t>(parts.data);
@@ -114,8 +117,8 @@ TEST(CaptureFile, unusable_headers_are_turned_down) {
   reject([](Json& x) { x["unit"] = "volta.mma.f61"; }, "header, \"unit\": no matrix unit named 'volta.mma.f61'");
   reject([](Json& x) { x["unit"] = "blackwell.mxf4.e2m1"; }, "captures of units with block scales are not read");
   reject([](Json& x) { x["unit"] = 1; }, "header, \"unit\": a text is expected");
-  reject([](Json& x) { x.erase("device"); }, "header has 17 members; 18 are known");
-  reject([](Json& x) { x["more"] = 1; }, "header has 19 members; 18 are known");
+  reject([](Json& x) { x.erase("device"); }, "header has 19 members; 20 are known");
+  reject([](Json& x) { x["more"] = 1; }, "header has 21 members; 20 are known");
   reject([](Json& x) { x.erase("device"), x["gpu"] = ""; }, "header has no \"device\"");
   reject([](Json& x) { x["sass_opcodes"] = {1}; }, "header, \"sass_opcodes\": texts are expected");
   reject([](Json& x) { x["k"] = 8; }, "header, \"k\": volta.mma.f16 has 4");
@@ -137,9 +140,9 @@ TEST(CaptureFile, unusable_headers_are_turned_down) {
 
 TEST(CaptureFile, starts_of_other_files_are_turned_down) {
   expect_turned_down("HALFULPS", "no capture: it does not begin with HALFULPM");
-  expect_turned_down(std::string("HALFULPM\0\0\0\0\0\0\0\0", 16), "version 0 of captures; only 2 is read");
-  expect_turned_down(std::string("HALFULPM\2\0\0\0\xff\xff\xff\x7f", 16), "a header of 2147483647 bytes; at most");
-  expect_turned_down(std::string("HALFULPM\2\0\0\0\2\0\0\0{]", 18), "its header is not JSON");
+  expect_turned_down(std::string("HALFULPM\0\0\0\0\0\0\0\0", 16), "version 0 of captures; only 3 is read");
+  expect_turned_down(std::string("HALFULPM\3\0\0\0\xff\xff\xff\x7f", 16), "a header of 2147483647 bytes; at most");
+  expect_turned_down(std::string("HALFULPM\3\0\0\0\2\0\0\0{]", 18), "its header is not JSON");
 }
 
 TEST(CaptureFile, inputs_that_the_generator_does_not_make_are_turned_down) {

@@ -13,6 +13,7 @@
 #include "cuda/sass.h"
 #include "cuda/stimulus.h"
 #include "cuda/tiles.h"
+#include "formats/digest.h"
 #include "formats/dot_product.h"
 #include "formats/format.h"
 #include "tests/cli/command.h"
@@ -255,8 +256,14 @@ TEST(Capture, opcodes_are_those_of_the_kernel_and_target) {
       "        /*0020*/              @!P0 FADD R4, R4, R6 ;  /* 0x0 */\n"
       "\t\tFunction : _Z10run_kernelI23mma_m16n8k8_f32_f16_f16EvT_\n"
       "        /*0000*/                   HMMA.1688.F32 R4, R4, R6, RZ ;  /* 0x0 */\n";
-  EXPECT_EQ(opcodes_of(kText, "mma_m16n8k16_f32_f16_f16", 90), (std::vector<std::string>{"HMMA.16816.F32", "FADD"}));
-  EXPECT_TRUE(opcodes_of(kText, "mma_m16n8k16_f32_f16_f16", 100).empty());
+  const KernelCode code = kernel_code(kText, "mma_m16n8k16_f32_f16_f16", 90);
+  EXPECT_EQ(code.opcodes, (std::vector<std::string>{"HMMA.16816.F32", "FADD"}));
+  EXPECT_EQ(code.sha256, sha256_hex("        /*0000*/                   LDG.E R2, desc[UR4][R2.64] ;  /* 0x0 */\n"
+                                    "        /*0010*/                   HMMA.16816.F32 R4, R4, R6, RZ ;  /* 0x0 */\n"
+                                    "        /*0020*/              @!P0 FADD R4, R4, R6 ;  /* 0x0 */\n"));
+  const KernelCode none = kernel_code(kText, "mma_m16n8k16_f32_f16_f16", 100);
+  EXPECT_TRUE(none.opcodes.empty());
+  EXPECT_TRUE(none.sha256.empty());
 }
 
 // ---- the program ----
