@@ -98,6 +98,7 @@ class UnitStimulus {
   UnitRecord next(UnitFamily family) {
     UnitRecord record;
     const size_t k = size_t(unit_.k);
+    has_small_scales_ = unit_.scale == "e8m0" && (family == UnitFamily::Tiny || family == UnitFamily::Floor);
     record.a.resize(k);
     record.b.resize(k);
     fill(family, record);
@@ -165,16 +166,18 @@ class UnitStimulus {
   void tiny(UnitRecord& record) {
     for (size_t i = 0; i < record.a.size(); ++i) {
       if (!one_in(3)) continue;
-      const int exponent = between(c_.lowest() - 12, c_.lowest_normal() + 2);
-      const int part = between(std::max(a_.lowest(), exponent - b_.highest()), std::max(a_.lowest(), a_.lowest() + 12));
+      const int exponent = between(c_.lowest() - 12, c_.lowest_normal() + 2) - scale_exponent();
+      const int most = a_.lowest() + 12, least = std::min(std::max(a_.lowest(), exponent - b_.highest()), most);
+      const int part = between(least, most);
       record.a[i] = a_.around(part, random_);
       record.b[i] = b_.around(exponent - part, random_);
     }
     record.c = one_in(2) ? 0 : c_.around(between(c_.lowest(), c_.lowest_normal()), random_);
   }
 
-  // A product of exactly ±2^exponent, at any place.
-  void put_power(UnitRecord& record, int exponent, bool negative) {
+  // A product of exactly ±2^power, times the scales, at any place.
+  void put_power(UnitRecord& record, int power, bool negative) {
+    const int exponent = power - scale_exponent();
     const size_t i = random_() % record.a.size();
     const int part = std::clamp(exponent / 2, a_.lowest(), a_.highest());
     record.a[i] = a_.of(std::ldexp(negative ? -1.0 : 1.0, part));
@@ -196,15 +199,22 @@ class UnitStimulus {
     record.c = one_in(2) ? c_.of(one_in(2) ? 0.0 : -0.0) : c_.around(between(c_.lowest(), c_.lowest_normal()), random_);
   }
 
-  // Scales near one, but where everything is asked for.
+  // Of both scales together, where products would not be small without them.
+  int scale_exponent() const { return has_small_scales_ ? 2 * kSmallScale : 0; }
+
+  // Scales near one, but where everything is asked for, or where products are to be small.
   uint64_t scale(UnitFamily family) {
     const Format format = parse_format(unit_.scale);
+    if (has_small_scales_) return encode(format, {}, Real::of(std::ldexp(1, kSmallScale)));
     if (family == UnitFamily::Bits) return random_() >> (64 - format.bits());
     const double fraction = double(random_() % 8) / 8;
     return encode(format, {}, Real::of(std::ldexp(1 + fraction, between(-4, 4))));
   }
 
+  static constexpr int kSmallScale = -70;
+
   const MatrixUnit& unit_;
+  bool has_small_scales_ = false;
   UnitNumbers a_, b_, c_;
   std::mt19937_64 random_;
 };

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -58,6 +59,9 @@ const std::vector<Mutants>& mutants() {
       {"hopper.wgmma.e5m2", {"fraction=12", "fraction=14", "block=16", "result=binary32", "rounding=ties_to_even"}},
       {"hopper.mma.e4m3", {"fraction=24", "fraction=26", "block=8", "rounding=ties_to_even"}},
       {"hopper.mma.e4m3.f16", {"fraction=24", "fraction=26", "block=8", "rounding=toward_zero"}},
+      {"blackwell.tcgen05.e4m3", {"fraction=24", "fraction=26", "block=16", "rounding=ties_to_even"}},
+      {"blackwell.mxf8f6f4.e4m3", {"fraction=24", "fraction=26", "block=16", "rounding=ties_to_even"}},
+      {"blackwell.mxf8f6f4.e5m2", {"zero_exponent=-140", "zero_exponent=-130", "zero=keep_underflow"}},
       {"blackwell.mxf4nvf4.e2m1.ue4m3x16", {"fraction=34", "fraction=36", "block=32", "rounding=ties_to_even"}},
       {"cdna1.mfma.f16", {"block=2", "block=8", "rounding=toward_zero", "flushes_operands=true"}},
       {"cdna2.mfma.f16", {"block=2", "flushes_operands=false", "flushes_accumulator=false"}},
@@ -69,6 +73,38 @@ const std::vector<Mutants>& mutants() {
   };
   return all;
 }
+
+/// A change that no text asks for, since nobody would want such a unit.
+struct StructuralMutant {
+  const char* unit;
+  const char* text;  // as if one could
+  void (*change)(MatrixUnit&);
+};
+
+template <DotOperation kOperation>
+void set_operation(MatrixUnit& unit) {
+  unit.operation = kOperation;
+}
+void keep_results(MatrixUnit& unit) { unit.flushes_results = false; }
+
+constexpr StructuralMutant kStructuralMutants[] = {
+    {"hopper.mma.f16", "operation=exact_fused", set_operation<DotOperation::ExactFused>},
+    {"hopper.wgmma.e4m3", "operation=via_half", set_operation<DotOperation::ViaHalf>},
+    {"hopper.mma.e4m3", "operation=truncated_fused", set_operation<DotOperation::TruncatedFused>},
+    {"hopper.mma.e4m3", "b=e5m2", [](MatrixUnit& unit) { unit.b = "e5m2"; }},
+    {"blackwell.mxf4nvf4.e2m1.ue4m3x16", "group=32", [](MatrixUnit& unit) { unit.group = 32; }},
+    {"blackwell.mxf4nvf4.e2m1.ue4m3x16", "scale=e8m0", [](MatrixUnit& unit) { unit.scale = "e8m0"; }},
+    {"blackwell.mxf4nvf4.e2m1.e8m0x16", "scale_block=32", [](MatrixUnit& unit) { unit.scale_block = 32; }},
+    {"cdna2.mfma.bf16_1k", "flushes_results=false", keep_results},
+    {"cdna3.mfma.f16", "operation=split_then_floor", set_operation<DotOperation::SplitThenFloor>},
+    {"cdna3.mfma.e4m3fnuz", "operation=truncate_then_floor", set_operation<DotOperation::TruncateThenFloor>},
+    {"x86.vdpbf16ps", "operation=fma_chain", set_operation<DotOperation::FmaChain>},
+    {"x86.vdpbf16ps", "flushes_results=false", keep_results},
+    {"x86.tdpbf16ps", "operation=fma_chain", set_operation<DotOperation::FmaChain>},
+    {"x86.vpdpbusd", "a=int8", [](MatrixUnit& unit) { unit.a = "int8"; }},
+    {"arm.bfdot", "operation=fused_pairs", set_operation<DotOperation::FusedPairs>},
+    {"arm.bfdot", "flushes_results=false", keep_results},
+};
 
 /// Records of one family with what the unit makes of them.
 struct Answers {
@@ -118,14 +154,12 @@ struct Row {
   size_t of_captures;
 };
 
-std::vector<Row> rows_of(const Mutants& all) {
-  const MatrixUnit& unit = find_matrix_unit(all.unit);
+std::vector<Row> rows_of(const MatrixUnit& unit, std::span<const MatrixUnit> mutants) {
   std::vector<Answers> answers;
   if (unit.operation != DotOperation::Integer)
     for (const UnitFamily family : kUnitFamilies) answers.emplace_back(unit, family);
   std::vector<Row> rows;
-  for (const char* change : all.changes) {
-    const MatrixUnit mutant = parse_matrix_unit(fmt::format("{}:{}", unit.name, change));
+  for (const MatrixUnit& mutant : mutants) {
     Row& row = rows.emplace_back(mutant.name, std::vector<int>(), kills_of_captures(unit, mutant));
     for (const Answers& family : answers) row.of_families.push_back(family.kills(mutant));
   }
@@ -136,7 +170,19 @@ std::vector<Row> rows_of(const Mutants& all) {
 const std::vector<Row>& rows() {
   static const std::vector<Row> all = [] {
     std::vector<Row> made;
-    for (const Mutants& each : mutants()) std::ranges::move(rows_of(each), std::back_inserter(made));
+    for (const Mutants& each : mutants()) {
+      std::vector<MatrixUnit> units;
+      for (const char* change : each.changes)
+        units.push_back(parse_matrix_unit(fmt::format("{}:{}", each.unit, change)));
+      std::ranges::move(rows_of(find_matrix_unit(each.unit), units), std::back_inserter(made));
+    }
+    for (const StructuralMutant& each : kStructuralMutants) {
+      const MatrixUnit& unit = find_matrix_unit(each.unit);
+      MatrixUnit mutant = unit;
+      each.change(mutant);
+      mutant.name = fmt::format("{}:{}", each.unit, each.text);
+      std::ranges::move(rows_of(unit, std::span(&mutant, 1)), std::back_inserter(made));
+    }
     return made;
   }();
   return all;
@@ -176,6 +222,17 @@ TEST(Mutants, each_is_told_from_its_unit) {
     else
       EXPECT_GT(std::ranges::max(row.of_families), 0) << row.mutant << ": no family shows it";
   }
+}
+
+// All that says how a unit computes; k, the accumulator and its formats' widths are what its operands are.
+TEST(Mutants, each_field_has_one) {
+  std::vector<std::string_view> fields = {"operation", "b", "a", "scale", "scale_block", "group", "flushes_results"};
+  for (const MatrixUnitField& field : matrix_unit_fields())
+    if (field.name != "k") fields.push_back(field.name);
+  for (const std::string_view field : fields)
+    EXPECT_TRUE(std::ranges::any_of(rows(), [&](const Row& row) {
+      return row.mutant.find(fmt::format(":{}=", field)) != std::string::npos;
+    })) << field;
 }
 
 /// The line around a place.
