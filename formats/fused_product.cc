@@ -244,18 +244,19 @@ struct Line {
 };
 
 void take_line_apart(const FusedUnit& fused, int min_exponent, std::span<const uint8_t> scales, const Line& line) {
-  const auto& [numbers, exponents, values, its_scales, specials] = line;
-  if (fused.job.is_scaled) read_scales(fused.scale, scales, numbers, its_scales);
-  specials.clear();
-  const bool is_finite = HALFULP_DISPATCH(take_apart, numbers.data(), numbers.size(), min_exponent, exponents, values);
-  if (!fused.job.has_wide_exponents) std::ranges::copy(numbers, values);
+  const std::span<float> numbers = line.numbers;
+  if (fused.job.is_scaled) read_scales(fused.scale, scales, numbers, line.scales);
+  line.specials.clear();
+  const bool is_finite =
+      HALFULP_DISPATCH(take_apart, numbers.data(), numbers.size(), min_exponent, line.exponents, line.values);
+  if (!fused.job.has_wide_exponents) std::ranges::copy(numbers, line.values);
   for (size_t k = 0; k < (is_finite ? 0 : numbers.size()); ++k) {
     if (std::isfinite(numbers[k])) continue;
-    specials.push_back(k);
-    exponents[k] = kZeroExponent;
-    values[k] = 0;
+    line.specials.push_back(k);
+    line.exponents[k] = kZeroExponent;
+    line.values[k] = 0;
   }
-  if (fused.job.group > 0) mark_nonzero(fused.job.group, {values, numbers.size()}, its_scales);
+  if (fused.job.group > 0) mark_nonzero(fused.job.group, {line.values, numbers.size()}, line.scales);
 }
 
 // ---- outputs with NaNs and infinities: one by one in binary64, where all these numbers are exact ----
