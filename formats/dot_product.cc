@@ -285,13 +285,13 @@ uint64_t scaled_block(const Operands& all, Block block, size_t first) {
 }
 
 // Sums of groups are exact, and the scales alone say where they lie: also a group that cancels, but not one of zeros.
-uint64_t group_scaled_block(const Operands& all, const Block& block) {
+uint64_t group_scaled_block(const Operands& all, const Block& block, size_t first_of_block) {
   const MatrixUnit& unit = all.unit;
   const int lowest = 2 * all.a_format.min_quantum_exponent();  // of a product of two numbers of one format
   std::vector<Term> terms = {block.c};
   int top = largest_exponent(terms, unit.zero_exponent);
   for (size_t first = 0; first < block.products.size(); first += size_t(unit.group)) {
-    const Value scale = all.scale(first);
+    const Value scale = all.scale(first_of_block + first);
     Int128 sum = 0;
     bool all_zeros = true;
     for (size_t i = first; i < first + size_t(unit.group); ++i) {
@@ -545,7 +545,7 @@ uint64_t dot_product_add(const MatrixUnit& unit, const DotInputs& in) {
         return unit.scale.empty() ? truncated_block(unit, block) : scaled_block(all, block, first);
       });
     case DotOperation::GroupScaledFused:
-      return chained(all, [&](const Block& block, size_t) { return group_scaled_block(all, block); });
+      return chained(all, [&](const Block& block, size_t first) { return group_scaled_block(all, block, first); });
     case DotOperation::ExactFused:
       return chained(all, [&](const Block& block, size_t) { return exact_block(unit, block); });
     case DotOperation::TruncateThenFloor:

@@ -111,7 +111,10 @@ TEST(DotProduct, units_with_changed_fields_are_as_the_oracle) {
   for (const char* text :
        {"hopper.mma.f16:fraction=1", "hopper.mma.f16:fraction=60", "hopper.mma.bf16:fraction=40,block=3",
         "hopper.mma.bf16:zero_exponent=20", "hopper.wgmma.e4m3:k=7,block=5,result=tf32",
-        "hopper.mma.tf32:result=bfloat16,rounding=ties_to_even", "ampere.mma.f16.f16:fraction=60,k=40"})
+        "hopper.mma.tf32:result=bfloat16,rounding=ties_to_even", "ampere.mma.f16.f16:fraction=60,k=40",
+        "blackwell.mxf4nvf4.e2m1.ue4m3x16:block=16", "blackwell.mxf4nvf4.e2m1.ue4m3x16:block=32,fraction=20",
+        "blackwell.mxf4.e2m1:block=32,zero_exponent=10,k=128", "blackwell.mxf8f6f4.e4m3:block=8",
+        "blackwell.mxf8f6f4.e5m2:k=96,block=24,result=e8m13", "hopper.mma.e4m3:block=4,fraction=10"})
     expect_as_oracle(parse_matrix_unit(text), 200);
 }
 

@@ -406,6 +406,25 @@ TEST(MatrixMultiply, units_of_ones_own_have_any_fraction_and_block) {
       }
 }
 
+TEST(MatrixMultiply, changed_units_equal_the_definition) {
+  uint64_t seed = 0;
+  for (const std::string_view text :
+       {"cdna3.mfma.f16:sum_fraction=40", "cdna3.mfma.f16:fraction=20,sum_fraction=20", "cdna3.mfma.bf16:block=2,k=6",
+        "cdna3.mfma.tf32:fraction=25,block=16,k=32", "cdna3.mfma.e4m3fnuz:block=8,sum_fraction=45",
+        "cdna3.mfma.e4m3fnuz:fraction=12,sum_fraction=25", "blackwell.mxf8f6f4.e4m3:fraction=13,result=e8m13",
+        "blackwell.mxf8f6f4.e5m2:block=8,zero=keep_underflow", "blackwell.mxf8f6f4.e4m3:zero_exponent=-60",
+        "blackwell.mxf4.e2m1:fraction=35,k=256,block=256", "blackwell.mxf4.e2m1:fraction=10,result=e8m13",
+        "blackwell.mxf4nvf4.e2m1.ue4m3x16:block=32,zero_exponent=20", "hopper.mma.e4m3:block=4,fraction=10",
+        "hopper.wgmma.e5m2:fraction=9,block=8,zero_exponent=3", "cdna2.mfma.f16:block=8", "x86.tdpbf16ps:k=6",
+        "cdna.mfma.f32:flushes_operands=true,flushes_accumulator=true", "ampere.mma.s8:saturates=true,k=64"}) {
+    const MatrixUnit unit = parse_matrix_unit(text);
+    EXPECT_TRUE(has_fast_way(unit)) << text;
+    for (const Family family : kFamilies)
+      EXPECT_EQ(difference(unit, Generator(unit, family, {7, 34, 290}, ++seed).run(), kPlain), "")
+          << kFamilyNames[size_t(family)];
+  }
+}
+
 TEST(MatrixMultiply, one_instruction_is_dot_product_add) {
   for_each_unit([](const MatrixUnit& unit) {
     const Inputs in = Generator(unit, Family::Window, {1, 1, unit.k}, 11).run();
