@@ -173,17 +173,26 @@ inline uint64_t chain(const MatrixUnit& unit, const DotInputs& in) {
   return c;
 }
 
+/// A number that binary16 holds.
+inline uint64_t half_code(double x) {
+  const uint64_t sign = std::signbit(x) ? 0x8000 : 0;
+  if (std::isnan(x)) return 0x7e00;
+  if (std::isinf(x)) return sign | 0x7c00;
+  return x == 0 ? sign : rounded(steps_of(x), layout("binary16"), Rounding::TiesToEven);
+}
+
 /// FP8 by way of binary16: products k mod 4 in {0, 1}, then {2, 3}, then c in one rounded addition.
 inline uint64_t via_half(const MatrixUnit& unit, const DotInputs& in) {
   MatrixUnit part = unit;
   part.operation = DotOperation::TruncatedFused;
+  part.a = part.b = "binary16";
   uint64_t sum = 0;
   for (const size_t pair : {0, 2}) {
     std::vector<uint64_t> a, b;
     for (size_t k = 0; k < size_t(unit.k); ++k)
       if (k % 4 / 2 * 2 == pair) {
-        a.push_back(in.a[k]);
-        b.push_back(in.b[k]);
+        a.push_back(half_code(value(layout(unit.a), in.a[k])));
+        b.push_back(half_code(value(layout(unit.b), in.b[k])));
       }
     part.k = int(a.size());
     sum = chain(part, {.a = a, .b = b, .c = sum});
