@@ -61,3 +61,5 @@ inline std::vector<std::string> lines_of(std::string_view text) {
 
 /// Each program's own; libFuzzer calls it with one input after the other.
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size);
+/// Some programs' own; called once, before the first input.
+extern "C" int LLVMFuzzerInitialize(int* count, char*** arguments);
