@@ -6,8 +6,8 @@
 //
 // Most units have a fast way, which is chosen at run time for the machine (formats/isa.h): those that cut terms below
 // the largest exponent, those whose steps are operations of binary32 or binary64, those of whole numbers. The others,
-// DotOperation::ExactFused and pairs rounded to odd, go output by output. Block scales stay apart from the numbers until
-// the unit applies them. Bits depend neither on the way nor on the number of threads, nor on the caller's control
+// DotOperation::ExactFused and pairs rounded to odd, go output by output. Block scales stay apart from the numbers
+// until the unit applies them. Bits depend neither on the way nor on the number of threads, nor on the caller's control
 // register, which is afterwards as it was before.
 #pragma once
 
