@@ -92,6 +92,7 @@ namespace {
 #define WGMMA_F4_16BIT(ptx) HALFULP_WGMMA_4(ptx, "f", "1", ", 1, 1, 0, 0")
 #define WGMMA_F4_16BIT_NO_C(ptx) HALFULP_WGMMA_4(ptx, "f", "0", ", 1, 1, 0, 0")
 #define WGMMA_F4_16BIT_MINUS_A(ptx) HALFULP_WGMMA_4(ptx, "f", "1", ", -1, 1, 0, 0")
+#define WGMMA_F4_16BIT_TRANSPOSED(ptx) HALFULP_WGMMA_4(ptx, "f", "1", ", 1, 1, 1, 1")
 #define WGMMA_F4_16BIT_REGISTER_A(ptx)                                                                              \
   asm volatile("{ .reg .pred p; setp.ne.b32 p, 1, 0; " ptx " {%0, %1, %2, %3}, {%4, %5, %6, %7}, %8, p, 1, 1, 0; }" \
                : HALFULP_4("+f", d)                                                                                 \
@@ -125,7 +126,12 @@ namespace {
 #define WGMMA_F128(ptx) HALFULP_WGMMA_128(ptx, ", 1, 1")
 
 // The registers of each form: D and how many, A and B.
-enum class Operands { Registers, SharedAB, SharedB };
+enum class Operands {
+  Registers,
+  SharedAB,
+  SharedTransposed,  // both, rows of A and columns of B contiguous instead of k
+  SharedB,
+};
 template <class A, int kD, class W, int kA, int kB, Operands kOperands = Operands::Registers>
 struct Form {
   using Accumulator = A;
@@ -154,6 +160,7 @@ struct Form_WGMMA_F128_16BIT : Form<float, 128, uint32_t, 4, 2, Operands::Shared
 struct Form_WGMMA_F128 : Form_WGMMA_F128_16BIT {};
 struct Form_WGMMA_F4_16BIT_NO_C : Form_WGMMA_F4 {};
 struct Form_WGMMA_F4_16BIT_MINUS_A : Form_WGMMA_F4 {};
+struct Form_WGMMA_F4_16BIT_TRANSPOSED : Form<float, 4, uint32_t, 4, 2, Operands::SharedTransposed> {};
 struct Form_WGMMA_F4_16BIT_REGISTER_A : Form<float, 4, uint32_t, 4, 2, Operands::SharedB> {};
 
 // run() issues the instruction; false where the target lacks it.
@@ -241,6 +248,23 @@ __device__ void store_core_matrices(const uint32_t* from, int rows, uint8_t* to)
   }
 }
 
+// The same of elements of 16 bits in core matrices of 8 k times 16 bytes of rows.
+__device__ void store_transposed_core_matrices(const uint16_t* from, int rows, uint8_t* to) {
+  constexpr int kRow = kRowBytes / 2;
+  for (int i = threadIdx.x; i < rows * kRow; i += kGroupThreads) {
+    const int row = i / kRow, k = i % kRow;
+    *reinterpret_cast<uint16_t*>(to + row / 8 * 256 + k / 8 * 128 + k % 8 * 16 + row % 8 * 2) = from[i];
+  }
+}
+
+template <class I>
+__device__ void store_operand(const uint32_t* from, int rows, uint8_t* to) {
+  if constexpr (I::operands == Operands::SharedTransposed)
+    store_transposed_core_matrices(reinterpret_cast<const uint16_t*>(from), rows, to);
+  else
+    store_core_matrices(from, rows, to);
+}
+
 // Address, distance along k and distance along rows, in units of 16 bytes (PTX ISA, "Matrix Descriptor").
 __device__ uint64_t descriptor(const uint8_t* shared) {
   const uint64_t address = __cvta_generic_to_shared(shared);
@@ -271,9 +295,9 @@ __device__ void run_group(const Pointers& all) {
   const unsigned tile = blockIdx.x;
   const int first_row = 16 * (threadIdx.x / kLanes);
   const uint32_t* a = static_cast<const uint32_t*>(all.a) + size_t(tile) * I::rows * kRowBytes / 4;
-  store_core_matrices(a, I::rows, shared_a);
-  store_core_matrices(static_cast<const uint32_t*>(all.b) + size_t(tile) * I::columns * kRowBytes / 4, I::columns,
-                      shared_b);
+  store_operand<I>(a, I::rows, shared_a);
+  store_operand<I>(static_cast<const uint32_t*>(all.b) + size_t(tile) * I::columns * kRowBytes / 4, I::columns,
+                   shared_b);
   uint32_t a_registers[I::a_words];
   load_a<I>(a, first_row, a_registers);
   Accumulator d[I::d_words];
