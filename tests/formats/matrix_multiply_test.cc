@@ -551,6 +551,22 @@ TEST(MatrixMultiply, scaled_terms_are_cut_below_the_smallest_exponent) {
   }
 }
 
+/// However large its scales are.
+TEST(MatrixMultiply, groups_of_zeros_do_not_cut_others) {
+  constexpr uint8_t kOne = 127, kLarge = kOne + 60;
+  const MatrixUnit& unit = find_matrix_unit("blackwell.mxf4nvf4.e2m1.e8m0x16");
+  const size_t k = size_t(unit.k);
+  const Inputs in = [&] {
+    Inputs made{{1, 1, unit.k}, std::vector<uint32_t>(k), std::vector<uint32_t>(k), {0}, {}, {}};
+    made.a_scales = {kLarge, kOne, kOne, kOne};
+    made.b_scales = {kLarge, kOne, kOne, kOne};
+    made.a[0] = made.a[16] = made.b[1] = made.b[16] = 2;  // 1: the first group's products have one factor each
+    return made;
+  }();
+  EXPECT_EQ(difference(unit, in, {}), "");
+  EXPECT_EQ(std::bit_cast<float>(results(unit, in).fast[0]), 1.0f);
+}
+
 /// Sums around the overflow before an infinity of the other sign: NaN, or that infinity.
 TEST(MatrixMultiply, infinities_meet_what_overflowed_before) {
   struct Case {
