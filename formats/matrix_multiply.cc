@@ -152,9 +152,10 @@ void multiply_by_definition(const MatrixUnit& unit, const MatrixProduct<Code, Ac
       work);
 }
 
+// In a FloatControl scope: operands, too, are read and flushed by arithmetic.
 template <class Code, class Accumulator>
-void multiply(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
-              const Accumulation& accumulation, int threads) {
+[[gnu::noinline]] void multiply(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in,
+                                std::span<Accumulator> d, const Accumulation& accumulation, int threads) {
   if (in.k == 0 || d.empty()) return multiply_by_definition(unit, in, d, accumulation, threads);
   const OutputByDefinition<Accumulator> output = [&](size_t row, size_t column) {
     return output_by_definition(unit, in, accumulation, row, column);
@@ -171,7 +172,10 @@ void multiply(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in
 
 }  // namespace
 
-bool has_fast_way(const MatrixUnit& unit) { return fused_unit(unit) || step_unit(unit) || is_whole_unit(unit); }
+bool has_fast_way(const MatrixUnit& unit) {
+  const FloatControl control;
+  return fused_unit(unit) || step_unit(unit) || is_whole_unit(unit);
+}
 
 template <class Code, class Accumulator>
 void multiply_matrices_reference(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in,
@@ -186,6 +190,7 @@ template <class Code, class Accumulator>
 void multiply_matrices(const MatrixUnit& unit, const MatrixProduct<Code, Accumulator>& in, std::span<Accumulator> d,
                        const Accumulation& accumulation, int threads) {
   check<Code, Accumulator>(unit, in, d, accumulation);
+  const FloatControl control;
   in_default_layouts(in, d, [&](const auto& product, std::span<Accumulator> to) {
     multiply(unit, product, to, accumulation, threads);
   });

@@ -745,7 +745,9 @@ TEST(MatrixMultiply, threads_do_not_change_bits) {
 }
 
 TEST(MatrixMultiply, callers_control_register_has_no_say_and_comes_back) {
-  for (const std::string_view name : {"hopper.mma.f16", "hopper.mma.tf32", "hopper.mma.e5m2.f16"}) {
+  for (const std::string_view name :
+       {"hopper.mma.f16", "hopper.mma.tf32", "hopper.mma.e5m2.f16", "blackwell.mxf8f6f4.e5m2", "cdna3.mfma.bf16",
+        "cdna2.mfma.bf16", "x86.vdpbf16ps", "cdna.mfma.f32"}) {
     const MatrixUnit& unit = find_matrix_unit(name);
     const Inputs in = Generator(unit, Family::Tiny, {9, 40, 64}, 5).run();
     const Results want = results(unit, in, {}, 1);
